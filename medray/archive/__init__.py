@@ -1,0 +1,1 @@
+"""Storage objects to instances: containers, headers, index rows, labels, splits. The only room that sees a patient."""

@@ -1,0 +1,80 @@
+"""An image as the archive hands it out: its pixel module and its encoded frames, and no patient."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+PNG, JPEG, TIFF = "image/png", "image/jpeg", "image/tiff"
+"""What stands in `transfer_syntax_uid` for images that are not DICOM: their media type."""
+
+
+@dataclass(frozen=True)
+class LookupTable:
+    """A modality or VOI lookup table.
+
+    Source: DICOM PS3.3 C.11.1.1.1 and C.11.2.1.1 (LUT Descriptor, LUT Data).
+    """
+
+    first_mapped: int
+    bits: int
+    entries: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Red, green and blue lookup tables of PALETTE COLOR. Source: DICOM PS3.3 C.7.6.3.1.5."""
+
+    red: LookupTable
+    green: LookupTable
+    blue: LookupTable
+
+
+@dataclass(frozen=True)
+class PixelModule:
+    """What the numbers in a frame mean. Source: DICOM PS3.3 C.7.6.3 (Image Pixel Module).
+
+    Attributes:
+        rescale: (slope, intercept) once for all frames or once a frame; empty where the header has none.
+        spacing_mm: (between rows, between columns); None where the header does not say, never 1.0.
+        spacing_source: `pixel_spacing`, `imager_pixel_spacing`, `nominal_scanned`, `functional_groups`,
+            `ultrasound_region` or `resolution` (PNG, TIFF); None without spacing.
+        float_bits: 32 or 64 for Float or Double Float Pixel Data, else None.
+        flags: what had to be recovered or guessed, e.g. `missing_preamble`, `odd_length`.
+    """
+
+    transfer_syntax_uid: str
+    rows: int
+    columns: int
+    frames: int = 1
+    samples_per_pixel: int = 1
+    bits_allocated: int = 8
+    bits_stored: int = 8
+    high_bit: int = 7
+    pixel_representation: int = 0
+    photometric_interpretation: str = "MONOCHROME2"
+    planar_configuration: int = 0
+    float_bits: Literal[32, 64] | None = None
+    modality: str | None = None
+    rescale: tuple[tuple[float, float], ...] = ()
+    modality_lut: LookupTable | None = None
+    palette: Palette | None = None
+    window_center: tuple[float, ...] = ()
+    window_width: tuple[float, ...] = ()
+    padding_value: int | None = None
+    padding_range_limit: int | None = None
+    spacing_mm: tuple[float, float] | None = None
+    spacing_source: str | None = None
+    pixel_aspect_ratio: tuple[int, int] | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One image object, read whole.
+
+    Attributes:
+        encoded_frames: one entry a frame: the frame's bytes as stored (native or compressed, fragments
+            joined), or None where the object does not hold the frame. A PNG, JPEG or TIFF has one: the file.
+    """
+
+    pixels: PixelModule
+    encoded_frames: tuple[bytes | memoryview | None, ...] = field(repr=False)

@@ -1,0 +1,150 @@
+"""The command `medray`: five verbs, and what helps around them."""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any
+
+from medray import __version__
+from medray.errors import MedrayError, TooManyFailedError, place_of
+from medray.settings import IndexSettings, PackSettings, ReportSettings, ScoreSettings, TrainSettings
+
+VERBS: dict[str, tuple[type[Any], str]] = {
+    "index": (IndexSettings, "walk an archive and write one row for each object or shard member"),
+    "pack": (PackSettings, "pack loose objects into tar shards of about 256 MB, grouped by series"),
+    "train": (TrainSettings, "train a model on an index (or an archive) with labels"),
+    "score": (ScoreSettings, "score every sample of an index (or an archive) with a bundle"),
+    "report": (ReportSettings, "turn predictions (and labels) into a metrics table and one HTML page"),
+}
+EXAMPLES = """
+examples:
+  medray index  --archive s3://hospital/2024 --out index
+  medray train  --source index --labels.file labels.csv --model gatedgcn --out run
+  medray score  --source index --bundle run/bundles/seed-0 --out predictions
+  medray score  --verify predictions
+  medray report --predictions predictions --labels.file labels.csv --bundle run/bundles/seed-0 --out report
+  medray train  --config settings.yaml --print_config      settings may come from a YAML file, flags go first
+  medray doctor                                            what this machine can decode, reach and run
+  medray paths  --table predictions                        sample ids and the paths that they stand for
+"""
+FAILED, USAGE, TOO_MANY_FAILED = 1, 2, 3
+
+
+def _flags(verb: str) -> Any:
+    from jsonargparse import ArgumentParser
+
+    settings, what = VERBS[verb]
+    parser = ArgumentParser(prog=f"medray {verb}", description=f"{what[0].upper()}{what[1:]}.", default_env=False)
+    parser.add_argument("--config", action="config", help="YAML file of settings; flags given beside it go first")
+    parser.add_argument("--debug", action="store_true", help="tracebacks instead of one line; Ray's logs are kept")
+    if verb == "score":
+        parser.add_argument("--verify", metavar="OUT", help="prove that the predictions in OUT hold each sample once")
+    parser.add_class_arguments(settings, as_positional=False, fail_untyped=False)
+    return parser
+
+
+def _verify(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="medray score --verify")
+    parser.add_argument("--verify", metavar="OUT", required=True)
+    parser.add_argument("--debug", action="store_true")
+    from medray.pipelines.verify import verify
+
+    counts = verify(parser.parse_args(arguments).verify)
+    print("verified: " + ", ".join(f"{name} {count:,}" for name, count in counts.items()))
+    return 0
+
+
+def _job(verb: str, arguments: Sequence[str]) -> int:
+    if verb == "score" and any(flag.split("=")[0] == "--verify" for flag in arguments):
+        return _verify(arguments)
+    parser = _flags(verb)
+    parsed = parser.parse_args(arguments)
+    given = parser.instantiate_classes(parsed)
+    kind = VERBS[verb][0]
+    _job_of(verb)(kind(**{item.name: given[item.name] for item in fields(kind)}))
+    return 0
+
+
+def _job_of(verb: str) -> Callable[[Any], Any]:
+    """The job behind a verb, the function of its name; imported late, so that `--help` takes no time."""
+    job: Callable[[Any], Any] = getattr(importlib.import_module(f"medray.pipelines.{verb}"), verb)
+    return job
+
+
+def _top_help() -> str:
+    verbs = "\n".join(f"  {verb:<8}{what}" for verb, (_, what) in VERBS.items())
+    more = "  doctor  what this machine can decode, reach and run\n  paths   sample ids of a table and their paths"
+    return f"usage: medray VERB [flags]      medray VERB --help tells the flags\n\nverbs:\n{verbs}\n{more}\n{EXAMPLES}"
+
+
+def _run(verb: str, arguments: Sequence[str]) -> int:
+    if verb in VERBS:
+        return _job(verb, arguments)
+    if verb == "doctor":
+        from medray.pipelines.doctor import doctor
+
+        return doctor(arguments)
+    from medray.pipelines.paths import paths
+
+    return paths(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb; 0, or 1 for an error in one line, 2 for wrong flags, 3 for too many failed samples."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_top_help())
+        return 0 if arguments else USAGE
+    if arguments[0] in ("-V", "--version"):
+        print(f"medray {__version__}")
+        return 0
+    verb, rest = arguments[0], arguments[1:]
+    if verb not in (*VERBS, "doctor", "paths"):
+        print(f"medray: there is no verb {verb!r}.\n\n{_top_help()}", file=sys.stderr)
+        return USAGE
+    _quiet("--debug" in rest)
+    try:
+        return _run(verb, rest)
+    except MedrayError as error:
+        if "--debug" in rest:
+            raise
+        print(f"medray {verb}: {error}", file=sys.stderr)
+        return TOO_MANY_FAILED if isinstance(error, TooManyFailedError) else FAILED
+    except Exception as error:
+        print(_unforeseen(verb, error, debug="--debug" in rest), file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print(f"medray {verb}: stopped. The same command goes on from here.", file=sys.stderr)
+        return 130
+
+
+def _unforeseen(verb: str, error: Exception, *, debug: bool) -> str:
+    """An error that nobody foresaw: its type and place, never its text, which may quote a header or a path."""
+    line = f"medray {verb}: a defect of medray: {place_of(error)}."
+    if debug:
+        return "".join(traceback.format_tb(error.__traceback__)) + line
+    return f"{line} Run it again with --debug and report what it prints."
+
+
+def _quiet(debug: bool) -> None:
+    """One clear line for the user: libraries' warnings may quote headers and paths."""
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    if debug:
+        os.environ["MEDRAY_KEEP_RAY_LOGS"] = "1"
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's idle threads sleep: Ray's workers need the cores
+    warnings.simplefilter("ignore")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    logging.getLogger("py.warnings").setLevel(logging.CRITICAL)
+    if not debug:
+        for name in ("botocore", "aiobotocore", "s3fs", "fsspec", "numba", "matplotlib"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Images to region graphs, and region graphs to Arrow and back."""

@@ -1,0 +1,188 @@
+"""Compiled loops of SLIC on grey images: blur, assignment and update of the centres.
+
+No fastmath: sums keep their order and nothing is fused, so that the same image gives the same labels on every machine.
+Every function takes C-contiguous writeable arrays of one type each, so that it has one signature and one cache entry:
+processes that compile at the same time write the same file.
+
+Source: Achanta et al. 2012, SLIC superpixels, doi:10.1109/TPAMI.2012.120.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+
+LARGEST = np.finfo(np.float32).max
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def mean_of_channels(image: Any, out: Any) -> Any:
+    """Mean over the channels of a float32 (channels, rows * columns) image.
+
+    Returns:
+        How many values of the result are not finite.
+    """
+    bad = np.int32(0)
+    count = np.float32(image.shape[0])
+    out[:] = 0
+    for channel in range(image.shape[0]):
+        plane = image[channel]
+        for index in range(len(plane)):
+            out[index] += plane[index]
+    for index in range(len(out)):
+        out[index] /= count
+        bad += np.int32(0) if abs(out[index]) <= LARGEST else np.int32(1)
+    return bad
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _add_scaled(line: Any, before: Any, after: Any, weight: Any) -> None:
+    for index in range(len(line)):
+        line[index] += weight * (before[index] + after[index])
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def blur(image: Any, weights: Any, out: Any) -> None:
+    """Separable symmetric filter; the image goes on at its edges with its last value.
+
+    Args:
+        image: float32 (rows, columns).
+        weights: float32, of distance 0, 1, 2 …: the right half of the filter.
+        out: the same shape as image, another array.
+    """
+    rows, columns = image.shape
+    radius = len(weights) - 1
+    line = np.empty(columns + 2 * radius, np.float32)
+    inner = line[radius : radius + columns]
+    for row in range(rows):
+        inner[:] = 0
+        for step in range(radius + 1):
+            weight = weights[step] if step else weights[0] * np.float32(0.5)
+            _add_scaled(inner, image[max(row - step, 0)], image[min(row + step, rows - 1)], weight)
+        line[:radius] = inner[0]
+        line[radius + columns :] = inner[columns - 1]
+        target = out[row]
+        target[:] = 0
+        for step in range(radius + 1):
+            weight = weights[step] if step else weights[0] * np.float32(0.5)
+            before, after = line[radius - step : radius - step + columns], line[radius + step : radius + step + columns]
+            _add_scaled(target, before, after, weight)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _assign_row(values: Any, ramp: Any, distance: Any, labels: Any, number: Any, terms: Any) -> None:
+    """One centre against a slice of one row; written so that LLVM makes vectors of it."""
+    middle, offset, row_term, weight = terms
+    for index in range(len(values)):
+        across = ramp[index] + offset
+        difference = values[index] - middle
+        found = difference * difference + (weight * (across * across) + row_term)
+        closer = found < distance[index]
+        distance[index] = found if closer else distance[index]
+        labels[index] = number if closer else labels[index]
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _add_runs(values: Any, labels: Any, row: int, sums: Any) -> None:
+    """Add one row to the sums (count, row, column, value) of its labels, run by run."""
+    start, columns = 0, len(values)
+    while start < columns:
+        label = labels[start]
+        total = np.float64(values[start])
+        end = start + 1
+        while end < columns and labels[end] == label:
+            total += values[end]
+            end += 1
+        count = np.float64(end - start)
+        sums[label, 0] += count
+        sums[label, 1] += count * row
+        sums[label, 2] += count * (start + end - 1) * 0.5
+        sums[label, 3] += total
+        start = end
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _assign_near(values: Any, row: int, centres: Any, frame: Any, work: Any) -> None:
+    """Every centre near one row against that row."""
+    grid, reach, weight = frame
+    ramp, distance, labels, low, high = work
+    columns = len(values)
+    for band in range(grid[0]):
+        if row < low[band] - reach[0] or row > high[band] + reach[0]:
+            continue
+        for number in range(band * grid[1], (band + 1) * grid[1]):
+            down = np.float32(row) - centres[number, 0]
+            if abs(down) > reach[0]:
+                continue
+            start = max(0, int(np.ceil(centres[number, 1] - reach[1])))
+            end = min(columns, int(np.floor(centres[number, 1] + reach[1])) + 1)
+            if start >= end:
+                continue
+            row_term = weight * down * down
+            terms = (centres[number, 2], np.float32(start) - centres[number, 1], row_term, weight)
+            near, here, ours = values[start:end], distance[start:end], labels[start:end]
+            _assign_row(near, ramp[: end - start], here, ours, np.int32(number), terms)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _move(centres: Any, sums: Any) -> None:
+    """Centres to the means of their pixels; one without pixels stays where it is."""
+    for number in range(centres.shape[0]):
+        count = sums[number, 0]
+        if count > 0:
+            for part in range(3):
+                centres[number, part] = np.float32(sums[number, part + 1] / count)
+    sums[:] = 0
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _first_centres(image: Any, grid: Any) -> Any:
+    rows, columns = image.shape
+    centres = np.empty((grid[0] * grid[1], 3), np.float32)
+    for number in range(centres.shape[0]):
+        row = (number // grid[1] + 0.5) * rows / grid[0] - 0.5
+        column = (number % grid[1] + 0.5) * columns / grid[1] - 0.5
+        centres[number, 0], centres[number, 1] = row, column
+        centres[number, 2] = image[int(row + 0.5), int(column + 0.5)]
+    return centres
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def slic(image: Any, grid: Any, weight: Any, sweeps: int, stride: int, labels: Any) -> None:
+    """Label each pixel with its nearest centre; regions may still fall into pieces.
+
+    The distance of a pixel to a centre is (difference of values)^2 + weight * (distance in pixels)^2, and a centre
+    reaches as far as the next ones of the first grid.
+
+    Args:
+        image: float32 (rows, columns).
+        grid: rows and columns of the first centres, int64.
+        weight: float32.
+        sweeps: at least 1. The last one labels every row; those before it move the centres.
+        stride: sweeps that move the centres look at each stride-th row.
+        labels: int32 (rows, columns), out: numbers of centres.
+    """
+    rows, columns = image.shape
+    centres = _first_centres(image, grid)
+    sums = np.zeros((centres.shape[0], 4), np.float64)
+    reach = (np.float32(1.25 * rows / grid[0]), np.float32(1.25 * columns / grid[1]))
+    ramp = np.arange(columns).astype(np.float32)
+    distance = np.empty(columns, np.float32)
+    cells = ((ramp + np.float32(0.5)) * grid[1] / columns).astype(np.int32)
+    low, high = np.empty(grid[0], np.float32), np.empty(grid[0], np.float32)
+    for sweep in range(sweeps):
+        last = sweep == sweeps - 1
+        for band in range(grid[0]):
+            downs = centres[band * grid[1] : (band + 1) * grid[1], 0]
+            low[band], high[band] = downs.min(), downs.max()
+        for row in range(0 if last else sweep % stride, rows, 1 if last else stride):
+            line = labels[row]
+            first = np.int32(row * grid[0] // rows * grid[1])
+            for column in range(columns):
+                line[column] = first + cells[column]
+            distance[:] = np.inf
+            _assign_near(image[row], row, centres, (grid, reach, weight), (ramp, distance, line, low, high))
+            if not last:
+                _add_runs(image[row], line, row, sums)
+        if not last:
+            _move(centres, sums)

@@ -1,0 +1,103 @@
+"""The models by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from medray.errors import SettingsError
+from medray.models.cnn import SmallCNN
+from medray.models.gatedgcn import GatedGCN
+from medray.models.resnet18 import ResNet18
+from medray.settings import Recipe
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """What a model is built for: the widths of its input and of its answer."""
+
+    num_classes: int
+    in_channels: int
+    node_features: int
+    edge_features: int
+
+
+@dataclass(frozen=True)
+class ModelFamily:
+    """A kind of model.
+
+    Attributes:
+        input_kind: what it reads: prepared images or region graphs.
+        build: the model for inputs of given widths and options.
+        options: names that `build` knows.
+        options_for: the options that a recipe decides.
+    """
+
+    input_kind: Literal["image", "graph"]
+    build: Callable[[ModelInputs, dict[str, Any]], nn.Module]
+    options: tuple[str, ...]
+    options_for: Callable[[Recipe], dict[str, Any]] = lambda _: {}
+
+
+def _cnn(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
+    return SmallCNN(inputs.in_channels, inputs.num_classes, **options)
+
+
+def _resnet18(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
+    return ResNet18(inputs.in_channels, inputs.num_classes, **options)
+
+
+def _gatedgcn(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
+    return GatedGCN(inputs.node_features, inputs.edge_features, inputs.num_classes, **options)
+
+
+MODELS = {
+    "cnn": ModelFamily("image", _cnn, ("widths", "hidden", "dropout")),
+    "resnet18": ModelFamily("image", _resnet18, ("size",), lambda recipe: {"size": recipe.size}),
+    "gatedgcn": ModelFamily("graph", _gatedgcn, ("width", "layers", "dropout")),
+}
+
+
+def model_family(name: str) -> ModelFamily:
+    """The family of a model.
+
+    Raises:
+        SettingsError: no such model.
+    """
+    if name not in MODELS:
+        raise SettingsError(f"There is no model {name!r}.", f"Choose one of {', '.join(MODELS)}.")
+    return MODELS[name]
+
+
+def build_model(
+    name: str,
+    *,
+    num_classes: int,
+    in_channels: int = 1,
+    node_features: int = 0,
+    edge_features: int = 0,
+    options: dict[str, Any] | None = None,
+) -> nn.Module:
+    """A fresh model; its weights come from torch's random state.
+
+    Args:
+        name: a key of MODELS.
+        num_classes: logits it answers.
+        in_channels: channels of the prepared image; graph models do not read it.
+        node_features: columns of `x`; image models do not read it.
+        edge_features: columns of `edge_attr`; image models do not read it.
+        options: keyword arguments of the model beyond its widths.
+
+    Raises:
+        SettingsError: no such model or option, or a width below one.
+    """
+    family = model_family(name)
+    options = options or {}
+    if unknown := sorted(set(options) - set(family.options)):
+        raise SettingsError(f"{name} has no option {unknown[0]!r}.", f"It knows {', '.join(family.options)}.")
+    inputs = ModelInputs(num_classes, in_channels, node_features, edge_features)
+    widths = (num_classes, in_channels) if family.input_kind == "image" else (num_classes, node_features, edge_features)
+    if min(widths) < 1:
+        raise SettingsError(f"{name} cannot be built for widths {widths}.", "Each must be 1 or more.")
+    return family.build(inputs, options)

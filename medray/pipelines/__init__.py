@@ -1,0 +1,1 @@
+"""The only room that imports ray: it strings the others together, one file a verb."""

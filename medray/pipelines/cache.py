@@ -1,0 +1,188 @@
+"""Prepared samples, made once by Ray Data and kept as Parquet: every epoch, seed and worker reads these."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray.data
+
+from medray import __version__, storage, tables
+from medray.errors import LabelError
+from medray.pipelines.cluster import cpus
+from medray.pipelines.progress import progress, say
+from medray.pipelines.units import (
+    PlannedUnit,
+    WithoutText,
+    ledger_of,
+    ledger_row,
+    on_actors,
+    planned_units,
+    unit_dataset,
+    unit_of,
+)
+from medray.samples.decoding_process import FrameLimits
+from medray.samples.isolated import isolated_images_of, prepare_unit
+from medray.samples.prepare import InputKind, to_graphs
+from medray.samples.units import cut_units
+from medray.settings import RaySettings, Recipe
+
+FROM_PLAN = ("object_id", "patient_key", "label_number", "split")
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """What decides the samples in a cache, and where it lies."""
+
+    uri: str
+    recipe: Recipe
+    kind: InputKind
+    stages: str
+    key: bytes = field(repr=False)
+    ray: RaySettings
+
+
+def with_plan_columns(samples: pa.Table, rows: pa.Table) -> pa.Table:
+    """Samples with label, split and patient of their objects."""
+    planned = rows.select(FROM_PLAN).take(samples["row"])
+    for name in FROM_PLAN:
+        samples = samples.append_column(name, planned[name])
+    return samples
+
+
+class CacheWriter:
+    """A warm actor: reads, decodes, prepares (and converts) a unit a call, and writes its part file (`fused`)."""
+
+    def __init__(self, settings: CacheSettings) -> None:
+        self.settings = settings
+
+    @WithoutText()
+    def __call__(self, block: pa.Table) -> pa.Table:
+        """Prepare the unit that a row names; its ledger row."""
+        started, unit = time.monotonic(), unit_of(block)
+        rows = unit.rows()
+        limits = FrameLimits.of(self.settings.ray)
+        samples = prepare_unit(rows, self.settings.key, self.settings.recipe, self.settings.kind, limits=limits)
+        return self.write(unit.unit_id, with_plan_columns(samples, rows), started)
+
+    def write(self, unit_id: str, samples: pa.Table, started: float) -> pa.Table:
+        """Write a part file; its ledger row."""
+        size = storage.write_parquet(tables.part_uri(self.settings.uri, unit_id), samples, use_dictionary=False)
+        return ledger_row(unit_id, samples["status"].to_pylist(), started, size)
+
+
+@dataclass(frozen=True)
+class ImageReader:
+    """The first of two stages (`actors`): images of a unit, with the unit's id in the schema's metadata."""
+
+    settings: CacheSettings
+
+    def __call__(self, unit: PlannedUnit) -> pa.Table:
+        """The prepared images of a unit."""
+        rows = unit.rows()
+        limits = FrameLimits.of(self.settings.ray)
+        images = isolated_images_of(rows, self.settings.key, self.settings.recipe, limits)
+        samples = with_plan_columns(images, rows)
+        return samples.append_column("unit_id", pa.array([unit.unit_id] * samples.num_rows, pa.string()))
+
+
+class GraphConverter:
+    """The second of two stages (`actors`): images to region graphs in actors of their own."""
+
+    def __init__(self, settings: CacheSettings) -> None:
+        self.settings = settings
+
+    @WithoutText()
+    def __call__(self, samples: pa.Table) -> pa.Table:
+        """Convert and write a unit; its ledger row."""
+        started, unit_id = time.monotonic(), samples["unit_id"][0].as_py()
+        samples = samples.drop_columns(["unit_id"])
+        if self.settings.kind == "graph":
+            samples = to_graphs(samples, self.settings.recipe)
+        return CacheWriter(self.settings).write(unit_id, samples, started)
+
+
+def prepare_cache(settings: CacheSettings, labelled: pa.Table) -> dict[str, Any]:
+    """Prepare every labelled object once, or take up what an earlier run prepared; the cache's manifest.
+
+    Args:
+        settings: what and where.
+        labelled: rows of the index with `label_number` and `split`.
+
+    Raises:
+        LabelError: not one sample can be used.
+    """
+    deciding = labelled.select(["object_id", "etag", "label_number", "split"]).sort_by("object_id")
+    digest = tables.digest(deciding.to_pydict())
+    run = {"job": "cache", "recipe": settings.recipe.id(), "kind": settings.kind, "rows": digest, "medray": __version__}
+    if tables.claim(settings.uri, run):
+        say(f"train: prepared samples are there already ({settings.uri})")
+        return tables.read_manifest(settings.uri)
+    units = planned_units(settings.uri, lambda: cut_units(labelled, settings.ray.unit_bytes))
+    done = tables.finished_parts(settings.uri)
+    todo = [unit for unit in units if unit.unit_id not in done]
+    if todo:
+        for _ in progress(ledger_of(_dataset(todo, settings), "prepare"), total=len(todo), what="prepare"):
+            pass
+    return _finish(settings, units)
+
+
+def _dataset(todo: list[PlannedUnit], settings: CacheSettings) -> Any:
+    if settings.stages == "fused":
+        return on_actors(todo, CacheWriter, (settings,), actors=cpus(), settings=settings.ray)
+    images = unit_dataset(todo, ImageReader(settings), name="read", settings=settings.ray, num_cpus=0.5)
+    return images.map_batches(
+        GraphConverter,
+        fn_constructor_args=(settings,),
+        batch_size=None,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=max(1, min(cpus() // 2, len(todo)))),
+        num_cpus=0.5,
+        max_restarts=settings.ray.max_retries,
+        max_task_retries=settings.ray.max_retries,
+    )
+
+
+def _finish(settings: CacheSettings, units: list[PlannedUnit]) -> dict[str, Any]:
+    counts: Counter[str] = Counter()
+    failures: Counter[str] = Counter()
+    classes: Counter[int] = Counter()
+    columns = ["status", "reason", "split", "label_number"]
+    for unit in units:
+        rows = storage.read_parquet(tables.part_uri(settings.uri, unit.unit_id), columns).to_pylist()
+        counts.update(row["split"] if row["status"] == "ok" else "failed" for row in rows)
+        failures.update(row["reason"] for row in rows if row["reason"])
+        classes.update(row["label_number"] for row in rows if row["status"] == "ok" and row["split"] == "train")
+    if not counts["train"]:
+        raise LabelError(f"No training sample can be used ({dict(failures)} failed).", "See the reasons in the index.")
+    manifest = {
+        "kind": "samples",
+        "generation": 1,
+        "rows": counts.total(),
+        "files": [f"{tables.PARTS}/part-{unit.unit_id}.parquet" for unit in units],
+        "counts": {**counts, "train_classes": [classes[number] for number in sorted(classes)]},
+        "failures": failures,
+    }
+    storage.write_json(storage.join(settings.uri, tables.MANIFEST), manifest)
+    return manifest
+
+
+@dataclass(frozen=True)
+class CacheReader:
+    """Reads the samples of one side of the split from a part file."""
+
+    split: str
+
+    def __call__(self, uri: str) -> pa.Table:
+        """The usable samples of a part file on this side."""
+        samples = storage.read_parquet(uri)
+        chosen = pc.and_(pc.equal(samples["status"], "ok"), pc.equal(samples["split"], self.split))
+        return samples.filter(chosen)
+
+
+def cached_dataset(uri: str, split: str, ray_settings: RaySettings) -> Any:
+    """A dataset with one block for each part file of a cache."""
+    files = [storage.join(uri, name) for name in tables.read_manifest(uri)["files"]]
+    return unit_dataset(files, CacheReader(split), name=f"cache-{split}", settings=ray_settings)

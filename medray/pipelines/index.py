@@ -1,0 +1,230 @@
+"""`medray index`: list the archive → read headers of what is new or changed → one row an object or shard member."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+
+from medray import __version__, storage, tables
+from medray.archive.duplicates import flag_shared_uids, shared_uids
+from medray.archive.identity import keyed_hash, load_key, seal
+from medray.archive.known import KnownObjects
+from medray.archive.objects import index_object, rows_to_table
+from medray.errors import ArchiveError, SettingsError
+from medray.pipelines.cluster import cluster
+from medray.pipelines.progress import progress, say
+from medray.pipelines.units import ledger_of, unit_dataset
+from medray.schema import INDEX
+from medray.settings import IndexSettings, RaySettings
+from medray.storage import StoredObject
+
+TASKS_A_WAVE = 2000
+THREADS = 16
+
+
+@dataclass(frozen=True)
+class ObjectRun:
+    """Objects of the listing that one task reads."""
+
+    unit_id: str
+    objects: tuple[StoredObject, ...]
+
+
+@dataclass(frozen=True)
+class HeaderReader:
+    """Reads the headers of a run of objects and writes its part file."""
+
+    settings: IndexSettings
+    key: bytes = field(repr=False)
+
+    def __call__(self, run: ObjectRun) -> pa.Table:
+        """Index a run of objects; its ledger row."""
+        with ThreadPoolExecutor(THREADS if not storage.is_local(self.settings.archive) else 1) as threads:
+            found = threads.map(lambda stored: index_object(stored, self.key, self.settings), run.objects)
+            rows = [row for object_rows in found for row in object_rows]
+        storage.write_parquet(tables.part_uri(self.settings.out, run.unit_id), rows_to_table(rows))
+        failed = sum(row["status"] == "failed" for row in rows)
+        return pa.table({"unit_id": [run.unit_id], "rows": [len(rows)], "failed": [failed]})
+
+
+def index(settings: IndexSettings) -> dict[str, Any]:
+    """Index an archive, or bring its index up to date; the manifest.
+
+    Raises:
+        ArchiveError: there is nothing to index.
+        NotFoundError, AccessDeniedError: the archive cannot be listed.
+        OutputError: the output folder holds something else.
+    """
+    settings = replace(settings, archive=storage.absolute(settings.archive), out=storage.absolute(settings.out))
+    check_archive(settings.archive)
+    key = load_key(settings.key_file)
+    finished = tables.claim(settings.out, _run(settings, key))
+    again = finished and not settings.restart
+    known = KnownObjects(tables.iter_tables(settings.out, ["uri", "etag"]) if again else ())
+    sort = _Sorting(settings, key, known)
+    unit_ids = _read_new(settings, key, sort)
+    kept = int(known.met.sum())
+    if again and not unit_ids and known.met.all():
+        say(f"index: {settings.out} is up to date ({kept:,} objects unchanged)")
+        return {**tables.read_manifest(settings.out), "kept": kept, "read": 0}
+    counts = Funnel()
+    shared = shared_uids(lambda columns: _all_rows(settings, unit_ids, known, columns))
+    flagged = (flag_shared_uids(table, shared) for table in _all_rows(settings, unit_ids, known))
+    rows = counts.counted(flagged)
+
+    def facts() -> dict[str, Any]:
+        work = {"kept": kept, "read": sort.read, "funnel": counts.facts()}
+        return {"archive": settings.archive, "paths": settings.paths, "key_check": key_check(key), **work}
+
+    manifest = tables.finish(settings.out, "index", rows, schema=INDEX, facts=facts)
+    say(f"index: {sort.read:,} objects read, {kept:,} unchanged")
+    say(f"index: {manifest['rows']:,} rows in {settings.out}: {counts.in_words()}")
+    return manifest
+
+
+def check_archive(archive: str) -> None:
+    """Refuse a place that cannot be listed or holds nothing.
+
+    Raises:
+        ArchiveError: there is nothing to index.
+        NotFoundError, AccessDeniedError: the archive cannot be listed.
+    """
+    if next(storage.list_objects(archive), None) is None:
+        raise ArchiveError(f"{archive} holds no objects.", "Give the folder or prefix that holds the images.")
+
+
+def _run(settings: IndexSettings, key: bytes) -> dict[str, Any]:
+    return {
+        "job": "index",
+        "archive": settings.archive,
+        "paths": settings.paths,
+        "key": key_check(key),
+        "medray": __version__,
+    }
+
+
+def key_check(key: bytes) -> str:
+    """8 digits that tell whether two tables were made with the same key."""
+    return keyed_hash(key, "medray key check")[:8]
+
+
+class _Sorting:
+    """Sorts the listing into objects whose rows stay and runs of objects to read."""
+
+    def __init__(self, settings: IndexSettings, key: bytes, known: KnownObjects) -> None:
+        self.settings, self.key, self.known = settings, key, known
+        self.read = 0
+
+    def runs(self) -> Iterator[ObjectRun]:
+        """Runs of new or changed objects, in listing order."""
+        new = self._new(storage.list_objects(self.settings.archive))
+        while objects := tuple(islice(new, self.settings.objects_per_task)):
+            self.read += len(objects)
+            yield ObjectRun(tables.digest([(stored.path, stored.etag) for stored in objects]), objects)
+
+    def _new(self, listing: Iterable[StoredObject]) -> Iterator[StoredObject]:
+        out = self.settings.out + "/"
+        for stored in listing:
+            if stored.uri.startswith(out):
+                continue  # an output inside the archive is no part of it
+            uri = seal(self.key, stored.uri) if self.settings.paths == "sealed" else stored.uri
+            if not self.known.meet(uri, stored.etag):
+                yield stored
+
+
+def _read_new(settings: IndexSettings, key: bytes, sort: _Sorting) -> list[str]:
+    """Read what is new, a wave of tasks at a time; the ids of all part files. Ray starts only where there is work."""
+    unit_ids: list[str] = []
+    runs, reader = sort.runs(), HeaderReader(settings, key)
+    with ExitStack() as stack:
+        while wave := list(islice(runs, TASKS_A_WAVE)):
+            unit_ids += [run.unit_id for run in wave]
+            done = tables.finished_parts(settings.out)
+            todo = [run for run in wave if run.unit_id not in done]
+            if todo:
+                stack.enter_context(cluster(settings.ray))
+                dataset = unit_dataset(todo, reader, name="index", settings=settings.ray)
+                for _ in progress(ledger_of(dataset, "index"), total=len(todo), what="index"):
+                    pass
+    return unit_ids
+
+
+def _all_rows(
+    settings: IndexSettings, unit_ids: list[str], known: KnownObjects, columns: list[str] | None = None
+) -> Iterator[pa.Table]:
+    """Rows of the earlier index that stay, then the new ones."""
+    if known.met.any():
+        for table in tables.iter_tables(settings.out, columns and ["uri", "etag", *columns]):
+            stays = table.filter(pa.array(known.stays(table)))
+            yield stays.select(columns) if columns else stays
+    yield from tables.iter_parts(settings.out, unit_ids, columns)
+
+
+class Funnel:
+    """Counts rows by status and reason as they pass."""
+
+    def __init__(self) -> None:
+        self.status: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+
+    def counted(self, rows: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """The same tables, counted."""
+        for table in rows:
+            self.status.update(table["status"].to_pylist())
+            outcomes = zip(table["status"].to_pylist(), table["reason"].to_pylist(), strict=True)
+            self.reasons.update(f"{status}:{reason}" for status, reason in outcomes if reason)
+            yield table
+
+    def in_words(self) -> str:
+        """Counts by status, each with its commonest reasons."""
+        parts = []
+        for status, count in self.status.most_common():
+            reasons = [(name, n) for name, n in self.reasons.most_common() if name.startswith(f"{status}:")][:3]
+            said = ", ".join(f"{name.partition(':')[2]} {n:,}" for name, n in reasons)
+            parts.append(f"{status} {count:,}" + (f" ({said})" if said else ""))
+        return ", ".join(parts) or "none"
+
+    def facts(self) -> dict[str, Any]:
+        """Counts for the manifest."""
+        return {"listed": self.status.total(), "status": self.status, "reasons": self.reasons}
+
+
+def ensure_index(source: str, out: str, key_file: str | None, ray: RaySettings) -> str:
+    """The index table that `source` is, or one made from the archive that it is.
+
+    Raises:
+        SettingsError: the index was made with another key.
+    """
+    found = known_index(source, key_file)
+    if found is None:
+        index(IndexSettings(source, out, key_file=key_file, ray=ray))
+    return found or out
+
+
+def generation_of(source: str | None) -> int | None:
+    """How often an index was written: what was made from an earlier one is not what it would be now."""
+    return None if source is None else int(tables.read_manifest(source)["generation"])
+
+
+def known_index(source: str, key_file: str | None) -> str | None:
+    """The index table that `source` is; None where it is an archive. A look, before any work.
+
+    Raises:
+        SettingsError: the index was made with another key, or is another table.
+        ArchiveError, StorageError: an archive without an object, or one that cannot be listed.
+    """
+    source = storage.absolute(source)
+    if not tables.is_table(source):
+        check_archive(source)
+        return None
+    manifest = tables.read_manifest(source)
+    if "key_check" not in manifest:
+        raise SettingsError(f"{source} is a table of {manifest['kind']}.", "Give an index or an archive.")
+    if manifest["key_check"] != key_check(load_key(key_file)):
+        raise SettingsError(f"{source} was made with another key.", "Give its --key_file, or set MEDRAY_KEY to it.")
+    return source

@@ -1,0 +1,40 @@
+"""One bar on a terminal; a line now and then in a log."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tqdm import tqdm
+
+LOG_EVERY_S = 15.0
+
+
+def say(text: str) -> None:
+    """A line for the user, on stderr: stdout is for results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def progress(
+    units: Iterable[dict[str, Any]], *, total: int, what: str, count: str = "rows"
+) -> Iterator[dict[str, Any]]:
+    """Pass ledger rows through and show how far the work is, how fast, and how many rows failed.
+
+    Args:
+        units: a ledger row for each finished unit.
+        total: units to come.
+        what: the name of the work.
+        count: the column that is added up and shown.
+    """
+    rows, failed, started, last = 0, 0, time.monotonic(), time.monotonic()
+    terminal = sys.stderr.isatty()
+    with tqdm(total=total, desc=what, unit="unit", file=sys.stderr, disable=not terminal, dynamic_ncols=True) as bar:
+        for number, unit in enumerate(units, 1):
+            rows, failed = rows + int(unit.get(count) or 0), failed + int(unit.get("failed") or 0)
+            rate = rows / max(time.monotonic() - started, 1e-9)
+            bar.set_postfix_str(f"{rows:,} {count}, {rate:,.0f}/s, {failed:,} failed")
+            bar.update()
+            if not terminal and (time.monotonic() - last > LOG_EVERY_S or number == total):
+                last = time.monotonic()
+                say(f"{what}: {number}/{total} units, {rows:,} {count}, {rate:,.0f}/s, {failed:,} failed")
+            yield unit

@@ -1,0 +1,272 @@
+"""One training run on Ray Train V2: what every rank does, in this process (`num_workers` 0) or in workers (DDP)."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+import ray.train
+import torch
+from ray.train.torch import TorchTrainer, get_device, prepare_model
+
+from medray import storage
+from medray.graphs.features import edge_feature_names, node_feature_names
+from medray.models.catalog import build_model, model_family
+from medray.pipelines.cache import cached_dataset
+from medray.pipelines.cluster import cpus
+from medray.pipelines.progress import say
+from medray.pipelines.stream import ShardStream
+from medray.pipelines.units import WithoutText, stage_error
+from medray.samples.batch import Batch
+from medray.schema import HISTORY
+from medray.settings import Recipe, TrainSettings
+from medray.training.augment import MirroredColumns, draw_flips, flip_batch
+from medray.training.bundle import Bundle, library_versions, save_bundle
+from medray.training.checkpoint import load_checkpoint, save_checkpoint
+from medray.training.fit import EpochReport, TrainingData, TrainState, evaluate, fit, start_training, unwrapped
+from medray.training.measure import figures
+from medray.training.seeding import seed_everything
+from medray.training.task import Classify, inverse_frequency
+from medray.training.threshold import youden_threshold
+
+HELD_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """All that a rank needs to know.
+
+    Attributes:
+        settings: of the job.
+        seed: of this run.
+        classes: in the order of the logits.
+        split_hash: of the split, for the bundle.
+        cache: the prepared samples.
+        counts: samples on each side of the split, and of each class on the training side.
+    """
+
+    settings: TrainSettings
+    seed: int
+    classes: tuple[str, ...]
+    split_hash: str
+    cache: str
+    counts: dict[str, Any]
+
+    @property
+    def sides(self) -> list[str]:
+        """The sides of the split that have samples, training first."""
+        return ["train", *(side for side in ("validation", "test") if self.counts.get(side))]
+
+    @property
+    def out(self) -> str:
+        """Folder of this seed."""
+        return storage.join(self.settings.out, f"seed-{self.seed}")
+
+
+def train_seed(run: SeedRun) -> dict[str, Any]:
+    """Train one seed, or take its finished result: bundle, history and metrics."""
+    result = storage.join(run.out, "result.json")
+    if not storage.exists(result):
+        _fit(run)
+    found: dict[str, Any] = storage.read_json(result)
+    return found
+
+
+def _fit(run: SeedRun) -> None:
+    settings = run.settings
+    scratch = storage.join(run.out, "_ray")
+    filesystem, path = storage.arrow_filesystem(scratch)
+    trainer = TorchTrainer(
+        rank_loop,
+        train_loop_config={"run": run},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=settings.num_workers,
+            use_gpu=settings.use_gpu,
+            resources_per_worker={"CPU": _worker_cpus(settings), **({"GPU": 1} if settings.use_gpu else {})},
+        ),
+        datasets={side: cached_dataset(run.cache, side, settings.ray) for side in run.sides},
+        dataset_config=ray.train.DataConfig(datasets_to_split=["train"]),
+        run_config=ray.train.RunConfig(
+            name=f"medray-{uuid.uuid4().hex[:8]}",
+            storage_path=path,
+            storage_filesystem=None if storage.is_local(scratch) else filesystem,
+            failure_config=ray.train.FailureConfig(max_failures=settings.ray.max_retries),
+        ),
+    )
+    try:
+        trainer.fit()
+    except ray.train.base_trainer.TrainingFailedError as error:
+        raise stage_error(error, "train") from None
+    finally:
+        storage.delete(scratch)
+
+
+def _worker_cpus(settings: TrainSettings) -> float:
+    """A CPU for each worker where that leaves one for the data, else an equal share of all but one."""
+    workers = max(1, settings.num_workers)
+    return 1.0 if cpus() > workers else max(0.1, (cpus() - 1) / workers)
+
+
+@WithoutText()
+def rank_loop(config: dict[str, Any]) -> None:
+    """What each rank runs. All ranks train and evaluate; rank 0 writes."""
+    run: SeedRun = config["run"]
+    context = ray.train.get_context()
+    world, rank = context.get_world_size(), context.get_world_rank()
+    device = get_device() if run.settings.use_gpu else torch.device("cpu")
+    threads = torch.get_num_threads()
+    state, task = _start(run, world, rank, device)
+    shards = {side: ray.train.get_dataset_shard(side) for side in run.sides}  # a barrier: every rank, every side
+    data = _data(run, shards)
+    rows: list[dict[str, Any]] = _earlier_rows(run, state)
+
+    clock = _Clock()
+
+    def on_epoch(report: EpochReport) -> None:
+        rows.append(_history_row(run, report, task, clock.lap_s()))
+        if rank == 0:
+            storage.write_parquet(_history_uri(run), pa.Table.from_pylist(rows, schema=HISTORY))
+            save_checkpoint(storage.join(run.out, "checkpoints"), state.state_dict())
+            _say_epoch(run, rows[-1])
+        ray.train.report({name: value for name, value in rows[-1].items() if value is not None})
+
+    fit(state, task, data, run.settings.optimizer, device=device, on_epoch=on_epoch)
+    if rank == 0:
+        _write_result(run, state, task, shards)
+    torch.set_num_threads(threads)
+
+
+def _start(run: SeedRun, world: int, rank: int, device: torch.device) -> tuple[TrainState, Classify]:
+    optimizer = run.settings.optimizer
+    seed_everything(run.seed)
+    model: torch.nn.Module = build_model(run.settings.model, num_classes=len(run.classes), **model_inputs(run.settings))
+    model = prepare_model(model) if world > 1 else model.to(device)
+    steps = -(-(run.counts["train"] // world) // optimizer.batch_size)
+    state = start_training(model, optimizer, steps, seed=run.seed, rank=rank)
+    earlier = load_checkpoint(storage.join(run.out, "checkpoints"))
+    if earlier is not None:
+        state.load_state_dict(earlier)
+        say(f"train: seed {run.seed} goes on after epoch {state.epoch}")
+    weights = inverse_frequency(run.counts["train_classes"]) if optimizer.class_weights else None
+    return state, Classify(run.classes, class_weights=weights)
+
+
+def model_inputs(settings: TrainSettings) -> dict[str, Any]:
+    """Widths and options that the recipe decides, as keyword arguments of `build_model`."""
+    family = model_family(settings.model)
+    graph = family.input_kind == "graph"
+    return {
+        "in_channels": settings.recipe.channels,
+        "node_features": len(node_feature_names(settings.recipe.graph)) if graph else 0,
+        "edge_features": len(edge_feature_names(settings.recipe.graph)) if graph else 0,
+        "options": family.options_for(settings.recipe),
+    }
+
+
+def mirrored_columns(recipe: Recipe) -> MirroredColumns:
+    """Columns of the graph's features that a mirror turns round."""
+    nodes, edges = node_feature_names(recipe.graph), edge_feature_names(recipe.graph)
+    return MirroredColumns(
+        tuple(number for number, name in enumerate(nodes) if name == "column"),
+        tuple(number for number, name in enumerate(edges) if name == "dx"),
+    )
+
+
+def _blocks(shard: Any) -> Iterator[pa.Table]:
+    for block in shard.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
+        if block.num_rows:
+            yield block
+
+
+def _data(run: SeedRun, shards: dict[str, Any]) -> TrainingData:
+    optimizer, recipe = run.settings.optimizer, run.settings.recipe
+    side = "validation" if run.counts.get("validation") else "train"
+    training = ShardStream(lambda: _blocks(shards["train"]), recipe, seed=run.seed, held_bytes=HELD_BYTES)
+    validation = ShardStream(lambda: _blocks(shards[side]), recipe, seed=run.seed, held_bytes=HELD_BYTES)
+    mirrored = mirrored_columns(recipe)
+
+    def augmented(epoch: int) -> Iterator[Batch]:
+        for batch in training.train(epoch, optimizer.batch_size):
+            flips = draw_flips(run.seed, epoch, batch.sample_ids)
+            yield flip_batch(batch, flips, mirrored) if optimizer.flip else batch
+
+    return TrainingData(augmented, lambda: validation.ordered(optimizer.batch_size))
+
+
+def _history_uri(run: SeedRun) -> str:
+    return storage.join(run.out, "history.parquet")
+
+
+def _earlier_rows(run: SeedRun, state: TrainState) -> list[dict[str, Any]]:
+    if not state.epoch:
+        return []
+    rows: list[dict[str, Any]] = storage.read_parquet(_history_uri(run)).to_pylist()
+    return rows[: state.epoch]
+
+
+class _Clock:
+    """Wall time between two laps."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def lap_s(self) -> float:
+        now, last = time.monotonic(), self.last
+        self.last = now
+        return now - last
+
+
+def _history_row(run: SeedRun, report: EpochReport, task: Classify, seconds: float) -> dict[str, Any]:
+    found = figures(report.validation, task)
+    return {
+        "seed": run.seed,
+        "epoch": report.epoch,
+        "train_loss": report.train_loss,
+        "validation_loss": found["loss"],
+        "validation_auroc": found["auroc"],
+        "validation_accuracy": found["accuracy"],
+        "learning_rate": report.learning_rate,
+        "seconds": seconds,
+    }
+
+
+def _say_epoch(run: SeedRun, row: dict[str, Any]) -> None:
+    say(
+        f"train: seed {run.seed} epoch {row['epoch'] + 1}/{run.settings.optimizer.epochs} loss {row['train_loss']:.4f} "
+        f"validation loss {row['validation_loss']:.4f} AUROC {row['validation_auroc']:.4f} ({row['seconds']:.1f} s)"
+    )
+
+
+def _write_result(run: SeedRun, state: TrainState, task: Classify, shards: dict[str, Any]) -> None:
+    """Threshold from the validation side, figures from the test side, bundle; the result last."""
+    model, recipe = unwrapped(state.model), run.settings.recipe
+    batch_size = run.settings.optimizer.batch_size
+    device = next(model.parameters()).device
+    metrics: dict[str, float] = {}
+    for side in run.sides[1:]:
+        stream = ShardStream(lambda side=side: _blocks(shards[side]), recipe, seed=run.seed, held_bytes=HELD_BYTES)  # type: ignore[misc]
+        answers = evaluate(model, stream.ordered(batch_size), task, device=device)
+        if side == "validation" and len(run.classes) == 2:
+            chances = task.probabilities(answers.logits)[:, 1].numpy().astype(np.float64)
+            task = replace(task, threshold=youden_threshold(answers.labels.numpy(), chances))
+        metrics |= {f"{side}_{name}": value for name, value in figures(answers, task).items()}
+    bundle = Bundle(
+        model_name=run.settings.model,
+        input_kind=model_family(run.settings.model).input_kind,
+        **model_inputs(run.settings),
+        classes=run.classes,
+        recipe=recipe,
+        seed=run.seed,
+        threshold=task.threshold,
+        split_hash=run.split_hash,
+        metrics=metrics,
+        versions=library_versions(ray=ray.__version__),
+    )
+    uri = storage.join(run.settings.out, "bundles", f"seed-{run.seed}")
+    save_bundle(uri, bundle, model)
+    result = {"seed": run.seed, "bundle": uri, "history": _history_uri(run), "metrics": metrics}
+    storage.write_json(storage.join(run.out, "result.json"), result)

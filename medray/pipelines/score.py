@@ -1,0 +1,192 @@
+"""`medray score`: index → units → warm model actors, each writing its unit's part file → predictions, manifest last."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray.data
+import torch
+
+from medray import __version__, storage, tables
+from medray.archive.identity import load_key
+from medray.errors import TooManyFailedError
+from medray.pipelines.cluster import cluster, cpus, gpus
+from medray.pipelines.index import Funnel, ensure_index, generation_of, known_index
+from medray.pipelines.progress import progress, say
+from medray.pipelines.units import (
+    PlannedUnit,
+    WithoutText,
+    ledger_of,
+    ledger_row,
+    on_actors,
+    planned_units,
+    unit_dataset,
+    unit_of,
+)
+from medray.pipelines.verify import to_score, verify
+from medray.samples.decoding_process import FrameLimits
+from medray.samples.isolated import prepare_unit
+from medray.samples.units import cut_units
+from medray.schema import PREDICTIONS
+from medray.scoring.table import score_samples
+from medray.settings import ScoreSettings
+from medray.training.bundle import Bundle, load_bundle
+
+HALF = 0.5  # the share of a CPU that a read task asks for, and a model actor: with less left, neither ever starts
+
+
+@dataclass(frozen=True)
+class UnitPreparer:
+    """Reads, decodes and prepares a unit in a task of its own (`actors`); the table travels as one value."""
+
+    bundle: Bundle
+    key: bytes = field(repr=False)
+    limits: FrameLimits
+
+    def __call__(self, unit: PlannedUnit) -> pa.Table:
+        """One row that says where the unit lies, and holds its prepared samples."""
+        samples = prepare_unit(unit.rows(), self.key, self.bundle.recipe, self.bundle.input_kind, limits=self.limits)
+        packed = pa.array([to_ipc(samples)], pa.large_binary())
+        return pa.Table.from_pylist([vars(unit)]).append_column("samples", packed)
+
+
+def to_ipc(table: pa.Table) -> bytes:
+    """A table as bytes of Arrow's stream format."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+class Scorer:
+    """A warm actor: loads the model once, scores a unit a call, writes its part file in one PUT."""
+
+    def __init__(self, settings: ScoreSettings, key: bytes) -> None:
+        torch.set_num_threads(1)
+        self.settings, self.key = settings, key
+        self.device = "cuda" if settings.use_gpu else "cpu"
+        self.bundle = load_bundle(settings.bundle)
+        self.model = self.bundle.build_model().to(self.device)
+
+    @WithoutText()
+    def __call__(self, block: pa.Table) -> pa.Table:
+        """Score the unit that a row names; its ledger row."""
+        started = time.monotonic()
+        unit = unit_of(block)
+        rows = unit.rows()
+        if "samples" in block.column_names:
+            samples = pa.ipc.open_stream(block["samples"][0].as_buffer()).read_all()
+        else:
+            limits = FrameLimits.of(self.settings.ray)
+            samples = prepare_unit(rows, self.key, self.bundle.recipe, self.bundle.input_kind, limits=limits)
+        predictions = score_samples(
+            samples, rows, self.bundle, self.model, unit_id=unit.unit_id, batch_size=self.settings.batch_size
+        )
+        storage.write_parquet(tables.part_uri(self.settings.out, unit.unit_id), predictions)
+        size = int(pc.sum(rows["length"]).as_py() or 0)
+        return ledger_row(unit.unit_id, predictions["status"].to_pylist(), started, size)
+
+
+def score(settings: ScoreSettings) -> dict[str, Any]:
+    """Score an archive, or go on where an earlier run of the same command stopped; the manifest.
+
+    Raises:
+        BundleError: no bundle, or one of another version.
+        OutputError: the output folder holds something else.
+        TooManyFailedError: the predictions are finished, and too many samples failed, now or in the run that made them.
+    """
+    settings = replace(settings, out=storage.absolute(settings.out), bundle=storage.absolute(settings.bundle))
+    bundle, key = load_bundle(settings.bundle), load_key(settings.key_file)
+    run = {
+        "job": "score",
+        "source": storage.absolute(settings.source),
+        "index_generation": generation_of(known_index(settings.source, settings.key_file)),
+        "model_id": bundle.model_id,
+        "medray": __version__,
+    }
+    if tables.is_finished(settings.out, run):
+        manifest = tables.read_manifest(settings.out)
+        say(f"score: {settings.out} is finished already ({manifest['rows']:,} rows)")
+        _check_failures(settings, manifest["funnel"]["status"])
+        return manifest
+    tables.claim(settings.out, run)
+    with cluster(settings.ray):
+        own = storage.join(settings.out, tables.OWN_INDEX)
+        source = ensure_index(settings.source, own, settings.key_file, settings.ray)
+        units = planned_units(settings.out, lambda: cut_units(to_score(source), settings.ray.unit_bytes))
+        done = tables.finished_parts(settings.out)
+        todo = [unit for unit in units if unit.unit_id not in done]
+        if done:
+            say(f"score: {len(units) - len(todo)} of {len(units)} units are finished already")
+        ledger = list(_run_units(todo, settings, bundle, key)) if todo else []
+    return _finish(settings, bundle, units, source, ledger)
+
+
+def _run_units(
+    todo: list[PlannedUnit], settings: ScoreSettings, bundle: Bundle, key: bytes
+) -> Iterator[dict[str, Any]]:
+    actors = settings.actors or (gpus() if settings.use_gpu else cpus())
+    if settings.stages == "fused":
+        dataset = on_actors(todo, Scorer, (settings, key), actors=actors, settings=settings.ray, gpu=settings.use_gpu)
+    else:
+        dataset = _two_stages(
+            todo, settings, UnitPreparer(replace(bundle, weights={}), key, FrameLimits.of(settings.ray)), actors
+        )
+    return progress(ledger_of(dataset, "score"), total=len(todo), what="score", count="rows")
+
+
+def _two_stages(todo: list[PlannedUnit], settings: ScoreSettings, preparer: UnitPreparer, actors: int) -> Any:
+    """Tasks that prepare units, and model actors behind them."""
+    prepared = unit_dataset(todo, preparer, name="prepare", settings=settings.ray, num_cpus=HALF)
+    return prepared.map_batches(
+        Scorer,
+        fn_constructor_args=(settings, preparer.key),
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=max(1, min(actors, len(todo)))),
+        num_gpus=1 if settings.use_gpu else 0,
+        num_cpus=HALF,
+        max_restarts=settings.ray.max_retries,
+        max_task_retries=settings.ray.max_retries,
+    )
+
+
+def _finish(
+    settings: ScoreSettings, bundle: Bundle, units: list[PlannedUnit], source: str, ledger: list[dict[str, Any]]
+) -> dict[str, Any]:
+    counts = Funnel()
+    parts = counts.counted(tables.iter_parts(settings.out, [unit.unit_id for unit in units]))
+    facts: dict[str, Any] = {
+        "model_id": bundle.model_id,
+        "recipe_id": bundle.recipe.id(),
+        "classes": list(bundle.classes),
+        "source": source,
+        "source_generation": generation_of(source),
+        "units": len(units),
+        "units_this_run": len(ledger),
+        "index_funnel": tables.read_manifest(source)["funnel"],
+    }
+    manifest = tables.finish(
+        settings.out, "predictions", parts, schema=PREDICTIONS, facts=lambda: {**facts, "funnel": counts.facts()}
+    )
+    counts_now = verify(settings.out)
+    _say_summary(settings, counts_now)
+    return manifest
+
+
+def _say_summary(settings: ScoreSettings, counts: dict[str, int]) -> None:
+    said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    say(f"score: {said}; predictions in {settings.out}")
+    _check_failures(settings, {name: counts[name] for name in ("ok", "failed")})
+
+
+def _check_failures(settings: ScoreSettings, status: dict[str, int]) -> None:
+    share = status.get("failed", 0) / max(sum(status.values()), 1)
+    if share > settings.max_failed_fraction:
+        raise TooManyFailedError(
+            f"{share:.1%} of the samples failed, more than {settings.max_failed_fraction:.1%}.",
+            "The predictions are finished and whole; their reasons tell why.",
+        )

@@ -1,0 +1,54 @@
+"""Proof that a predictions table holds each sample of its index once."""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from medray import tables
+from medray.errors import OutputError
+from medray.schema import INDEX
+
+UNIT_COLUMNS = [name for name in INDEX.names if name not in ("position_mm", "orientation")]
+
+
+def to_score(source: str) -> pa.Table:
+    """The rows of an index that are samples or should have been: skipped objects hold no image."""
+    table = tables.read_table(source, UNIT_COLUMNS)
+    return table.filter(pc.not_equal(table["status"], "skipped"))
+
+
+def verify(out: str) -> dict[str, int]:
+    """Prove that the predictions hold each sample of their index once and nothing else; the counts.
+
+    Raises:
+        OutputError: a sample is missing, doubled, or not of the index, or the index is no longer the one scored.
+    """
+    manifest = tables.read_manifest(out)
+    if tables.read_manifest(manifest["source"])["generation"] != manifest["source_generation"]:
+        raise OutputError(
+            f"{out} cannot be verified: its index has been updated since.", "Score the index again, into a new --out."
+        )
+    source = to_score(manifest["source"])
+    expected = {row["object_id"]: _frames(row) for row in source.select(["object_id", "frames", "status"]).to_pylist()}
+    found = tables.read_table(out, ["sample_id", "object_id", "status"])
+    ids = found["sample_id"].to_pylist()
+    rows_of: dict[str, int] = {}
+    for object_id in found["object_id"].to_pylist():
+        rows_of[object_id] = rows_of.get(object_id, 0) + 1
+    wrong = [key for key, frames in expected.items() if rows_of.get(key, 0) not in (1, frames)]
+    extra = rows_of.keys() - expected.keys()
+    doubled = len(ids) - len(set(ids))
+    if wrong or extra or doubled or len(ids) != manifest["rows"]:
+        raise OutputError(
+            f"{out} does not hold one row a sample: {len(wrong)} objects with a wrong count, {len(extra)} unknown, "
+            f"{doubled} doubled.",
+            "Delete the output and score again; please report it.",
+        )
+    status = found["status"].to_pylist()
+    counts = {name: status.count(name) for name in ("ok", "failed", "skipped")}
+    return {"objects": len(expected), "rows": len(ids), **counts}
+
+
+def _frames(row: dict[str, Any]) -> int:
+    return int(row["frames"] or 1) if row["status"] == "ok" else 1

@@ -1,0 +1,130 @@
+"""Stored values to modality values. Source: DICOM PS3.3 C.11.1 (modality LUT), C.7.5.1.1.2 (pixel padding)."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Bool, Float32, Shaped
+
+from medray.archive.instance import Instance, LookupTable, PixelModule
+from medray.errors import Reason, SampleError
+from medray.pixels.decode import decode_frame
+from medray.pixels.value_kernels import rescale_into
+
+Stored = Shaped[np.ndarray, "rows columns *samples"]
+Values = Float32[np.ndarray, "rows columns *samples"]
+Mask = Bool[np.ndarray, "rows columns"]
+
+
+@dataclass(frozen=True)
+class FrameValues:
+    """One frame in modality values (Hounsfield units for CT), or in RGB levels.
+
+    Attributes:
+        values: (rows, columns), or (rows, columns, 3) for colour.
+        mask: true where a pixel is real; None where all are. Padding and values that are no number are not real.
+        decoder: library and function that decoded the frame.
+        flags: what had to be recovered.
+    """
+
+    values: Values
+    mask: Mask | None
+    decoder: str
+    flags: tuple[str, ...]
+
+
+def frame_values(instance: Instance, frame: int) -> FrameValues:
+    """Decode one frame and bring it to modality values, each frame with its own rescale.
+
+    Raises:
+        SampleError: where the frame cannot be decoded; `bad_rescale` where its rescale gives no values.
+    """
+    pixels = instance.pixels
+    decoded = decode_frame(instance, frame)
+    flags: tuple[str, ...] = (*pixels.flags, *decoded.flags)
+    if decoded.stored.ndim == 3:
+        return FrameValues(decoded.stored.astype(np.float32), None, decoded.decoder, flags)
+    if decoded.stored.dtype.kind == "f":
+        values, mask = _finite(decoded.stored)
+        flags = flags if mask is None else (*flags, "non_finite_pixels")
+        return FrameValues(values, mask, decoded.decoder, flags)
+    mask = padding_mask(decoded.stored, pixels)
+    values, more = _modality_values(decoded.stored, pixels, frame)
+    return FrameValues(values, mask, decoded.decoder, (*flags, *more))
+
+
+def padding_mask(stored: Stored, pixels: PixelModule) -> Mask | None:
+    """True where a stored value is not Pixel Padding Value (0028,0120) … Range Limit (0028,0121); None = everywhere."""
+    if pixels.padding_value is None:
+        return None
+    ends = [pixels.padding_value]
+    if pixels.padding_range_limit is not None:
+        ends.append(pixels.padding_range_limit)
+    low, high = (edge(_as_stored(end, pixels) for end in ends) for edge in (min, max))
+    mask: Mask = (stored != low) if low == high else (stored < low) | (stored > high)
+    return None if mask.all() else mask
+
+
+def _as_stored(value: int, pixels: PixelModule) -> int:
+    """The padding value in the sign of the pixels: headers often write -2000 as 63536."""
+    span = 1 << pixels.bits_allocated
+    if pixels.pixel_representation == 1:
+        return value - span if value >= span // 2 else value
+    return value + span if value < 0 else value
+
+
+def _finite(stored: Stored) -> tuple[Values, Mask | None]:
+    """Float Pixel Data as float32; what is no number becomes 0 and is masked."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = stored.astype(np.float32)
+    mask = np.isfinite(values)
+    if mask.all():
+        return values, None
+    values[~mask] = 0
+    return values, mask
+
+
+def _modality_values(stored: Stored, pixels: PixelModule, frame: int) -> tuple[Values, tuple[str, ...]]:
+    if pixels.modality_lut is not None:
+        flags = ("rescale_ignored_for_modality_lut",) if pixels.rescale else ()
+        return apply_modality_lut(stored, pixels.modality_lut), flags
+    if not pixels.rescale:
+        flags = ("ct_without_rescale",) if pixels.modality == "CT" else ()
+        return stored.astype(np.float32), flags
+    if len(pixels.rescale) not in (1, pixels.frames):
+        raise SampleError(Reason.BAD_RESCALE, f"{len(pixels.rescale)} rescales for {pixels.frames} frames")
+    slope, intercept = pixels.rescale[frame if len(pixels.rescale) > 1 else 0]
+    return apply_rescale(stored, slope, intercept), ()
+
+
+def apply_rescale(stored: Stored, slope: float, intercept: float) -> Values:
+    """stored x slope + intercept, the float64 result rounded once to float32.
+
+    Raises:
+        SampleError: `bad_rescale` for a slope of 0, or a slope or intercept that is no number.
+    """
+    if slope == 0 or not (math.isfinite(slope) and math.isfinite(intercept)):
+        detail = f"Rescale Slope (0028,1053) {slope:g}, Rescale Intercept (0028,1052) {intercept:g}"
+        raise SampleError(Reason.BAD_RESCALE, detail)
+    if (slope, intercept) == (1, 0):
+        return stored.astype(np.float32)
+    values = np.empty(stored.shape, np.float32)
+    rescale_into(np.ascontiguousarray(stored).reshape(-1), float(slope), float(intercept), values.reshape(-1))
+    return values
+
+
+def apply_modality_lut(stored: Stored, table: LookupTable) -> Values:
+    """Look stored values up; those outside the table get its first or last entry.
+
+    Raises:
+        SampleError: `bad_rescale` for an empty table.
+    """
+    if not table.entries:
+        raise SampleError(Reason.BAD_RESCALE, "Modality LUT Sequence (0028,3000) without LUT Data (0028,3006)")
+    return _float_entries(table).take(stored.astype(np.int64) - table.first_mapped, mode="clip")
+
+
+@lru_cache(maxsize=8)
+def _float_entries(table: LookupTable) -> np.ndarray:
+    return np.asarray(table.entries, np.float32)

@@ -1,0 +1,80 @@
+"""What a report page shows, as plain values: whoever gathers them knows nothing of HTML."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float
+
+from medray.reports.figures import Figure
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image with what the model made of it.
+
+    Attributes:
+        image: grey values of any range, high = bright.
+        heat: evidence for the predicted class, 0 and above, of any size; shown relative to its maximum; none = no
+            heat map could be made.
+        caption: one line in words, for instance the kind of case.
+        truth: the label; none where there is none.
+        prediction: the predicted class.
+        probability: of the predicted class.
+        sample_id: the only key that a page may show.
+    """
+
+    image: Float[np.ndarray, "rows columns"]
+    heat: Float[np.ndarray, "heat_rows heat_columns"] | None
+    caption: str
+    truth: str | None
+    prediction: str
+    probability: float
+    sample_id: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How many samples or objects ended with one reason (`errors.Reason`), `skipped` or `failed`."""
+
+    status: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True)
+class PageContent:
+    """Everything on the page. What is empty or none is said in a sentence in its place.
+
+    Attributes:
+        title: of the page, for instance the archive's or the study's name.
+        subtitle: one sentence under it.
+        classes: names of the classes; of two the last is the positive one, and the headline is its.
+        card: rows of the model card.
+        funnel: (name, count) from the objects listed down to the samples measured.
+        failures: the reasons that the funnel narrows for.
+        metrics: rows of `schema.METRICS`; none where no labels were given.
+        history: rows of `schema.HISTORY`.
+        figures: of `figures.draw_figures`.
+        examples: images, twelve by default.
+        heat_method: what made the heat, for the legend: `Layer-CAM`, `node scores`.
+        provenance: (name, value): model, recipe, versions, command.
+    """
+
+    title: str
+    classes: Sequence[str]
+    subtitle: str = ""
+    card: Sequence[tuple[str, str]] = ()
+    funnel: Sequence[tuple[str, int]] = ()
+    failures: Sequence[Failure] = ()
+    metrics: pa.Table | None = None
+    history: pa.Table | None = None
+    figures: Sequence[Figure] = ()
+    examples: Sequence[Example] = field(default=(), repr=False)
+    heat_method: str = ""
+    provenance: Sequence[tuple[str, str]] = ()
+
+    def headline(self) -> str:
+        """The label whose numbers stand first: the positive class of two, else `macro`."""
+        return self.classes[1] if len(self.classes) == 2 else "macro"

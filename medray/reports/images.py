@@ -1,0 +1,74 @@
+"""Arrays as PNG data addresses: grey images, and heat laid over them."""
+
+import base64
+import io
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+_SMALLEST, _LARGEST = 192, 384  # longer side of an example, in pixels: what the page shows, and twice that
+_RAMP = (0.5, 0.93)  # the part of Matplotlib's inferno that stands out from black, grey and white: red to yellow
+_OPACITY = 0.8
+_DIMMED = 0.62  # of the image's brightness under heat, so that heat stands out from white bone as from black air
+
+
+def grey_levels(image: Float[np.ndarray, "rows columns"]) -> UInt8[np.ndarray, "rows columns"]:
+    """Stretch the 0.5 to 99.5 percentiles to 0 … 255; NaN is black and a constant image mid-grey."""
+    finite = image[np.isfinite(image)]
+    low, high = np.percentile(finite, [0.5, 99.5]) if finite.size else (0.0, 0.0)
+    if high <= low and finite.size:
+        low, high = finite.min(), finite.max()
+    if high <= low:
+        return np.full(image.shape, 128, np.uint8)
+    scaled = (np.nan_to_num(image, nan=low) - low) / (high - low)
+    return np.asarray(np.clip(np.rint(scaled * 255), 0, 255), dtype=np.uint8)
+
+
+def heat_colors(heat: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 4"]:
+    """Give RGBA for heat in 0 … 1: lightness and opacity rise together, so that no heat shows the bare image."""
+    low, high = _RAMP
+    colors = mpl.colormaps["inferno"](low + (high - low) * np.clip(heat, 0, 1))
+    colors[..., 3] = _OPACITY * np.clip(heat, 0, 1) ** 0.8
+    return np.asarray(np.rint(colors * 255), dtype=np.uint8)
+
+
+def relative_heat(heat: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
+    """Divide by the maximum; what is negative or NaN counts as 0, and no heat at all stays 0."""
+    positive = np.clip(np.nan_to_num(heat, nan=0.0, posinf=0.0), 0, None)
+    return np.asarray(positive / positive.max() if positive.max() > 0 else positive)
+
+
+def image_png(image: Float[np.ndarray, "rows columns"]) -> str:
+    """Give the grey image as `data:image/png;base64,…`."""
+    return _address(_fit(Image.fromarray(grey_levels(image))))
+
+
+def overlay_png(image: Float[np.ndarray, "rows columns"], heat: Float[np.ndarray, "heat_rows heat_columns"]) -> str:
+    """Give the dimmed image under its heat (resized to the image, relative to its maximum) as a data address."""
+    grey = _fit(Image.fromarray(np.rint(grey_levels(image) * _DIMMED).astype(np.uint8))).convert("RGBA")
+    resized = Image.fromarray(relative_heat(heat).astype(np.float32)).resize(grey.size, Image.Resampling.BILINEAR)
+    colors = Image.fromarray(heat_colors(np.asarray(resized)))
+    return _address(Image.alpha_composite(grey, colors).convert("RGB"))
+
+
+def ramp_css() -> str:
+    """Give the heat's colours as a CSS gradient, over the dimmed grey of an image, for the legend."""
+    colors = heat_colors(np.linspace(0, 1, 9))
+    stops = ", ".join(f"rgb({red} {green} {blue} / {alpha / 255:.2f})" for red, green, blue, alpha in colors)
+    return f"linear-gradient(90deg, {stops}), linear-gradient(#555, #555)"
+
+
+def _fit(picture: Image.Image) -> Image.Image:
+    """Shrink what is large; enlarge what is small, so that heat is not drawn in the image's coarse pixels."""
+    side = max(picture.size)
+    factor = min(max(side, _SMALLEST), _LARGEST) / side
+    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    return picture.resize(size, Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.BICUBIC)
+
+
+def _address(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,0 +1,68 @@
+"""Each reason of skipping or failing in words, and its cure."""
+
+from medray.errors import Reason
+
+# reason -> (what it means, what to do about it)
+REASONS: dict[Reason, tuple[str, str]] = {
+    Reason.CONTAINER: ("A tar or zip shard.", "Nothing to do: each of its members has a row of its own."),
+    Reason.NOT_AN_IMAGE: ("No format that medray reads.", "Nothing to do, unless images were expected here."),
+    Reason.NON_IMAGE_CLASS: ("DICOM without pixels: a report, plan, presentation state …", "Nothing to do."),
+    Reason.DICOMDIR: ("The directory file of a DICOM medium.", "Nothing to do: its instances have rows of their own."),
+    Reason.EMPTY_OBJECT: ("The object has no bytes.", "Copy it again from where it came."),
+    Reason.NO_LABEL: ("No label was found for it.", "Add it to the labels, or check the column that joins them."),
+    Reason.CORRUPT_HEADER: ("Its DICOM header cannot be parsed.", "Export it again; dcmdump shows where it breaks."),
+    Reason.CORRUPT_CONTAINER: ("The shard is damaged or cut off.", "Copy the shard again and compare its size."),
+    Reason.CORRUPT_IMAGE: ("Its compressed image is damaged or cut off.", "Copy or export it again."),
+    Reason.NESTED_TOO_DEEP: ("A shard within a shard, deeper than allowed.", "Unpack the outer shard first."),
+    Reason.EXPANSION_LIMIT: (
+        "It grows far beyond its size when it is unpacked.",
+        "Make sure that it is no zip bomb, then store its members uncompressed.",
+    ),
+    Reason.UNSUPPORTED_CONTAINER: (
+        "A shard of a kind that members cannot be read from.",
+        "Pack it as an uncompressed tar or a plain zip.",
+    ),
+    Reason.UNSUPPORTED_TRANSFER_SYNTAX: (
+        "Compressed in a way that no decoder here reads.",
+        "See medray doctor; else transcode it, with gdcmconv for instance.",
+    ),
+    Reason.UNSUPPORTED_PIXELS: (
+        "Its pixel module is of a kind that medray refuses to guess at.",
+        "Its detail names the attribute; convert it at the source.",
+    ),
+    Reason.PIXEL_LENGTH_MISMATCH: (
+        "Its pixel data are shorter or longer than its header says.",
+        "Export it again: part of the image is missing, or the header is wrong.",
+    ),
+    Reason.PIXELS_MISSING: ("An image class without pixel data.", "Export it with its pixels."),
+    Reason.FRAME_MISSING: ("The header counts more frames than there are.", "Export it again."),
+    Reason.IMAGE_TOO_LARGE: ("Larger than medray decodes in one piece.", "Score a smaller level or tiles of it."),
+    Reason.DECODE_FAILED: ("Every decoder refused its pixels.", "Open it in a viewer; where it opens, report it."),
+    Reason.DECODER_CRASHED: (
+        "A decoder's process died on it.",
+        "Only this image was given up; please report its transfer syntax.",
+    ),
+    Reason.DECODER_TIMEOUT: (
+        "It was not decoded and prepared in time.",
+        "Only this image was given up; `--ray.frame_seconds` gives more time.",
+    ),
+    Reason.DECODER_OUT_OF_MEMORY: (
+        "Its decoding process ran out of memory, or the system ended it.",
+        "Only this image was given up; `--ray.decoder_gibibytes` gives more.",
+    ),
+    Reason.BAD_RESCALE: ("Its rescale slope or intercept cannot be used.", "Correct the header at the source."),
+    Reason.NOT_FOUND: ("It was indexed and is gone.", "Index the archive again."),
+    Reason.ACCESS_DENIED: ("The store refused to hand it out.", "Grant the right to read it."),
+    Reason.READ_FAILED: (
+        "The store failed again and again.",
+        "Run the same command later: it tries only what is missing.",
+    ),
+    Reason.CHANGED_SINCE_INDEX: ("It was overwritten after it was indexed.", "Index the archive again."),
+    Reason.INTERNAL: ("A defect of medray itself.", "Please report it; its detail names the exception."),
+}
+
+
+def explain(reason: str) -> tuple[str, str]:
+    """Give meaning and cure of a reason's code; a code of another version has neither."""
+    known = reason in Reason.__members__.values()
+    return REASONS[Reason(reason)] if known else ("A reason that this version does not know.", "Update medray.")

@@ -1,0 +1,33 @@
+"""What a model takes in one step, and what it should answer."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, device
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples that go through a model together.
+
+    Attributes:
+        inputs: keyword arguments of the model: `image` (batch, channels, rows, columns) for image models; `x`,
+            `edge_index` (2, edges; sorted by destination), `edge_attr`, `batch` and `num_graphs` for graph models.
+        labels: class numbers (batch,), or None where nobody asks for a loss.
+        sample_ids: one a sample, in the order of the rows.
+    """
+
+    inputs: dict[str, Tensor | int]
+    labels: Tensor | None
+    sample_ids: list[str]
+
+    def __len__(self) -> int:
+        return len(self.sample_ids)
+
+    def to(self, target: str | device) -> "Batch":
+        """The same batch on a device."""
+        inputs = {
+            name: value.to(target, non_blocking=True) if isinstance(value, Tensor) else value
+            for name, value in self.inputs.items()
+        }
+        labels = None if self.labels is None else self.labels.to(target, non_blocking=True)
+        return Batch(inputs, labels, self.sample_ids)

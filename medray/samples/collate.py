@@ -1,0 +1,44 @@
+"""Rows of prepared samples to the tensors of one batch."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from medray.graphs.arrow import collate_arrow
+from medray.graphs.features import edge_feature_names
+from medray.samples.batch import Batch
+from medray.samples.prepare import image_batch
+from medray.settings import Recipe
+
+
+def collate(samples: pa.Table, recipe: Recipe) -> Batch:
+    """One batch out of rows that are all ok.
+
+    Args:
+        samples: prepared images or graphs; a column `label_number` (int64) becomes the labels.
+        recipe: the one that prepared them.
+    """
+    labels = None
+    if "label_number" in samples.column_names:
+        labels = torch.from_numpy(samples["label_number"].to_numpy().astype(np.int64))
+    inputs = _image_inputs(samples, recipe) if "image" in samples.column_names else _graph_inputs(samples, recipe)
+    return Batch(inputs, labels, samples["sample_id"].to_pylist())
+
+
+def _image_inputs(samples: pa.Table, recipe: Recipe) -> dict[str, torch.Tensor | int]:
+    images = image_batch(samples, recipe)
+    return {"image": torch.from_numpy(images if images.flags.writeable else images.copy())}
+
+
+def _graph_inputs(samples: pa.Table, recipe: Recipe) -> dict[str, torch.Tensor | int]:
+    arrays = collate_arrow(samples, edge_feature_names(recipe.graph))
+    tensors = {name: torch.from_numpy(arrays[name]) for name in ("x", "edge_index", "edge_attr", "batch")}
+    return {**tensors, "num_graphs": samples.num_rows}
+
+
+def batches(samples: pa.Table, recipe: Recipe, batch_size: int) -> Iterator[Batch]:
+    """All rows, in order, in batches of at most `batch_size`."""
+    for start in range(0, samples.num_rows, batch_size):
+        yield collate(samples.slice(start, batch_size), recipe)

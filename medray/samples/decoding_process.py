@@ -1,0 +1,151 @@
+"""The process that may die: `python -m medray.samples.decoding_process SOCKET` decodes and prepares units.
+
+Samples go back through the socket, images into the shared memory that came with the unit. A page of that memory names
+the frame under way. The frame's alarm is set in this process itself and needs no thread: a decoder that holds Python's
+lock is ended too.
+"""
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pyarrow as pa
+
+from medray.archive.reading import read_instance
+from medray.errors import MedrayError, Reason, SampleError, place_of
+from medray.pixels.prepare import prepare_image
+from medray.pixels.values import frame_values
+from medray.samples.prepare import Watch, prepared_frames
+from medray.settings import RaySettings, Recipe
+
+PAGE = 4096  # of the shared memory in front of the images: the frame under way
+UNDER_WAY = struct.Struct("<?qq")  # whether one is; row, frame
+SEND_S = 0.2  # what a death costs to do again, at the most
+
+Place = tuple[int, int]
+"""Row of the unit and frame; frame -1 is the object's header."""
+
+
+@dataclass(frozen=True)
+class FrameLimits:
+    """What one frame may take before it fails and its neighbours go on.
+
+    Attributes:
+        seconds: to be decoded and prepared.
+        gibibytes: private memory of the whole process.
+    """
+
+    seconds: float = RaySettings.frame_seconds
+    gibibytes: float = RaySettings.decoder_gibibytes
+
+    @classmethod
+    def of(cls, settings: RaySettings) -> "FrameLimits":
+        """The limits that a job's settings name."""
+        return cls(settings.frame_seconds, settings.decoder_gibibytes)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A unit, and where to go on in it: place, frames that must not be touched, floats in the memory already."""
+
+    rows: pa.Table
+    key: bytes = field(repr=False)
+    recipe: Recipe
+    limits: FrameLimits
+    start: Place
+    guilty: dict[Place, Reason]
+    floats: int
+
+
+class _Journal(Watch):
+    """Keeps the frame under way where the other process finds it, and sets the frame's alarm."""
+
+    def __init__(self, request: Request, memory: int) -> None:
+        self.start, self.guilty = request.start, request.guilty
+        self.seconds, self.memory = request.limits.seconds, memory
+
+    def begins(self, row: int, frame: int) -> None:
+        """Write the place and set the alarm."""
+        if reason := self.guilty.get((row, frame)):
+            raise SampleError(reason, "the process that decoded the frame was ended by it")
+        os.pwrite(self.memory, UNDER_WAY.pack(True, row, frame), 0)
+        signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+    def ended(self) -> None:
+        """Take both back."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        os.pwrite(self.memory, UNDER_WAY.pack(False, 0, 0), 0)
+
+
+def _answers(request: Request, memory: int) -> Iterator[list[dict[str, Any]]]:
+    """The samples a fifth of a second at a time; their images go to the shared memory."""
+    _bound_memory(int(request.limits.gibibytes * 2**30))
+    held: list[dict[str, Any]] = []
+    offset, sent = PAGE + 4 * request.floats, time.monotonic()
+    for sample in prepared_frames(request.rows, request.key, request.recipe, _Journal(request, memory)):
+        image = sample.pop("image", None)
+        if image is not None:
+            offset += os.pwrite(memory, image, offset)
+        held.append({**sample, "floats": 0 if image is None else image.size})
+        if time.monotonic() - sent > SEND_S:
+            yield held
+            held, sent = [], time.monotonic()
+    yield held
+
+
+def _bound_memory(limit: int) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
+
+
+def main() -> None:
+    """Serve units from the socket whose number is the argument, until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the other process, which ends this one
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))  # for files on disk; the shared memory counts as one
+    own = socket.socket(fileno=int(sys.argv[1]))
+    connection = Connection(os.dup(own.fileno()))
+    _load_compiled()
+    while True:
+        try:
+            request: Request = connection.recv()
+            _, (memory,), *_ = socket.recv_fds(own, 1, 1)
+        except (EOFError, OSError, ValueError):
+            return
+        with contextlib.suppress(BrokenPipeError):
+            _serve(connection, request, memory)
+        os.close(memory)
+
+
+def _load_compiled() -> None:
+    """Prepare one small image: what is loaded at first use must not count as the first frame's time."""
+    instance = read_instance(bytes(imagecodecs.png_encode(np.arange(64, dtype=np.uint8).reshape(8, 8))), "png")
+    prepare_image(frame_values(instance, 0), instance.pixels, Recipe(size=4))
+
+
+def _serve(connection: Connection, request: Request, memory: int) -> None:
+    try:
+        for samples in _answers(request, memory):
+            connection.send(samples)
+        connection.send(None)
+    except MedrayError as error:
+        connection.send(error)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        connection.send(MedrayError(f"A defect of medray: {place_of(error)}.", "Finished units are kept."))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Units decoded in a process that may die: a frame that kills, stalls or swells its decoder costs one row.
+
+The process reads, decodes and prepares; the images come back in shared memory: a healthy frame pays for no copy. When
+the process dies, the frame that was under way is the guilty one, and another process goes on behind it.
+"""
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from medray.errors import MedrayError, Reason
+from medray.pixels.second_decoder import own_environment
+from medray.samples.decoding_process import PAGE, UNDER_WAY, FrameLimits, Place, Request
+from medray.samples.prepare import InputKind, sample_table, to_graphs
+from medray.samples.shared_memory import SharedMemory, take_memory
+from medray.settings import Recipe
+
+STRAY_DEATHS = 3  # of the process between frames, before the unit fails
+REASONS = {-signal.SIGALRM: Reason.DECODER_TIMEOUT, -signal.SIGKILL: Reason.DECODER_OUT_OF_MEMORY}
+
+
+def prepare_unit(
+    rows: pa.Table, key: bytes, recipe: Recipe, kind: InputKind, *, limits: FrameLimits | None = None
+) -> pa.Table:
+    """Read, decode and prepare every frame of a unit's objects.
+
+    Args:
+        rows: rows of the index.
+        key: unseals the objects' names.
+        recipe: stored values to model input.
+        kind: `image`, or `graph` for the image's region graph.
+        limits: what one frame may take.
+
+    Returns:
+        One row a sample: `SAMPLE`, or for graphs the columns of `graphs_to_arrow` in the place of `image`. A frame that
+        cannot be used has a row with status `failed`, a reason and empty lists.
+    """
+    samples = isolated_images_of(rows, key, recipe, limits)
+    return samples if kind == "image" else to_graphs(samples, recipe)
+
+
+def isolated_images_of(rows: pa.Table, key: bytes, recipe: Recipe, limits: FrameLimits | None = None) -> pa.Table:
+    """The prepared images of a unit, one row a frame, decoded in this process's decoding process.
+
+    Raises:
+        MedrayError: what reading raised there, or the process cannot live.
+    """
+    with _lock:
+        unit = _Unit(rows, key, recipe, limits or FrameLimits())
+        try:
+            return unit.prepared()
+        except BaseException:
+            end_decoding_process()  # it may still write to the memory
+            unit.memory.give_back()
+            raise
+
+
+@dataclass
+class _Process:
+    """The decoding process, and the socket to it."""
+
+    popen: "subprocess.Popen[bytes]"
+    socket: socket.socket
+    connection: Connection
+
+    def end(self) -> int:
+        """Make sure that it has ended; its return code."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.popen.wait(timeout=1.0)  # it closed its socket: it is dying, of a reason worth knowing
+        self.popen.kill()
+        self.connection.close()
+        self.socket.close()
+        return self.popen.wait()
+
+
+_processes: dict[int, _Process] = {}
+"""The decoding process of each process, by its id: a forked process must not talk to its parent's."""
+
+_lock = threading.Lock()
+
+
+def _running() -> _Process:
+    process = _processes.get(os.getpid())
+    if process is None:
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "medray.samples.decoding_process", str(theirs.fileno())]
+        quiet = subprocess.DEVNULL  # codecs print what they please
+        with theirs:
+            popen = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], stdout=quiet, stderr=quiet, env=own_environment()
+            )
+        process = _processes[os.getpid()] = _Process(popen, ours, Connection(os.dup(ours.fileno())))
+    return process
+
+
+@atexit.register
+def end_decoding_process() -> None:
+    """End this process's decoding process, if it has one; the next unit starts another."""
+    process = _processes.pop(os.getpid(), None)
+    if process is not None:
+        process.popen.kill()
+        process.end()
+
+
+@dataclass
+class _Unit:
+    """A unit on its way through one decoding process, or several."""
+
+    rows: pa.Table
+    key: bytes = field(repr=False)
+    recipe: Recipe
+    limits: FrameLimits
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    guilty: dict[Place, Reason] = field(default_factory=dict)
+    memory: SharedMemory = field(default_factory=take_memory)
+
+    def prepared(self) -> pa.Table:
+        strays = 0
+        while (code := self._attempt()) is not None:
+            place = self._under_way()
+            strays += place is None
+            if strays > STRAY_DEATHS:
+                raise MedrayError(f"The decoding process ended {strays} times between frames.", "Is memory short?")
+            if place is not None:
+                self.guilty[place] = REASONS.get(code, Reason.DECODER_CRASHED)
+        return sample_table(self.samples, self._images())
+
+    def _attempt(self) -> int | None:
+        """Go on where the last process got to; None, or the return code of the process that died."""
+        process = _running()
+        os.pwrite(self.memory.descriptor, UNDER_WAY.pack(False, 0, 0), 0)
+        request = Request(self.rows, self.key, self.recipe, self.limits, self._next(), self.guilty, self._floats())
+        try:
+            process.connection.send(request)
+            socket.send_fds(process.socket, [b"m"], [self.memory.descriptor])
+            while (answer := process.connection.recv()) is not None:
+                if isinstance(answer, MedrayError):
+                    raise answer
+                self.samples += answer
+        except (OSError, EOFError):
+            del _processes[os.getpid()]
+            return process.end()
+        return None
+
+    def _next(self) -> Place:
+        """The place behind the last sample that arrived."""
+        if not self.samples:
+            return 0, -1
+        last = self.samples[-1]
+        return (last["row"] + 1, -1) if last["frame"] is None else (last["row"], last["frame"] + 1)
+
+    def _floats(self) -> int:
+        return sum(sample["floats"] for sample in self.samples)
+
+    def _under_way(self) -> Place | None:
+        is_one, row, frame = UNDER_WAY.unpack(os.pread(self.memory.descriptor, UNDER_WAY.size, 0))
+        return (row, frame) if is_one else None
+
+    def _images(self) -> pa.LargeListArray:
+        """The images as one list column that lies in the shared memory."""
+        ends = np.cumsum([sample["floats"] for sample in self.samples], dtype=np.int64)
+        count = int(ends[-1]) if len(ends) else 0
+        offsets = np.concatenate([np.zeros(1, np.int64), ends])
+        return pa.LargeListArray.from_arrays(offsets, self.memory.floats(PAGE, count))

@@ -1,0 +1,134 @@
+"""The explicit Arrow schema of every table that medray writes. docs/tables.md is made from the field comments."""
+
+import pyarrow as pa
+
+
+def _field(name: str, kind: pa.DataType, comment: str) -> pa.Field:
+    return pa.field(name, kind, metadata={"comment": comment})
+
+
+OUTCOME = [
+    _field("status", pa.string(), "ok, skipped or failed"),
+    _field("reason", pa.string(), "why it was skipped or failed (errors.Reason); null where ok"),
+    _field("detail", pa.string(), "the reason in words; names no path and no patient"),
+]
+
+KEYS = [
+    _field("patient_key", pa.string(), "keyed hash of Patient ID (0010,0020); of the study's UID where it is missing"),
+    _field("study_key", pa.string(), "keyed hash of Study Instance UID (0020,000D)"),
+    _field("series_key", pa.string(), "keyed hash of Series Instance UID (0020,000E)"),
+    _field("instance_key", pa.string(), "keyed hash of SOP Instance UID (0008,0018)"),
+]
+
+INDEX = pa.schema(
+    [
+        _field("object_id", pa.string(), "keyed hash of the object's path in the archive, member included"),
+        _field("uri", pa.string(), "the object that holds the bytes; encrypted unless --paths plain"),
+        _field("member", pa.string(), "path inside the shard; encrypted unless --paths plain; null for loose objects"),
+        _field("offset", pa.int64(), "first byte within the object"),
+        _field("length", pa.int64(), "bytes at rest"),
+        _field("compression", pa.string(), "deflate for compressed zip members, else null"),
+        _field("etag", pa.string(), "the store's entity tag; for files size and modification time"),
+        _field("format", pa.string(), "dicom, png, jpeg, tiff, tar, zip; null for anything else"),
+        *OUTCOME,
+        *KEYS,
+        _field("modality", pa.string(), "(0008,0060)"),
+        _field("sop_class_uid", pa.string(), "(0008,0016)"),
+        _field("transfer_syntax_uid", pa.string(), "(0002,0010); the media type for PNG, JPEG and TIFF"),
+        _field("rows", pa.int32(), "(0028,0010)"),
+        _field("columns", pa.int32(), "(0028,0011)"),
+        _field("frames", pa.int32(), "(0028,0008); 1 where absent"),
+        _field("samples_per_pixel", pa.int16(), "(0028,0002)"),
+        _field("bits_allocated", pa.int16(), "(0028,0100)"),
+        _field("bits_stored", pa.int16(), "(0028,0101)"),
+        _field("high_bit", pa.int16(), "(0028,0102)"),
+        _field("pixel_representation", pa.int16(), "(0028,0103): 0 unsigned, 1 two's complement"),
+        _field("photometric_interpretation", pa.string(), "(0028,0004)"),
+        _field("row_spacing_mm", pa.float64(), "distance between rows; null where the header does not say"),
+        _field("column_spacing_mm", pa.float64(), "distance between columns"),
+        _field("spacing_source", pa.string(), "the attribute that the spacing comes from"),
+        _field("slice_thickness_mm", pa.float64(), "(0018,0050)"),
+        _field("position_mm", pa.list_(pa.float64()), "Image Position (Patient) (0020,0032): x, y, z"),
+        _field("orientation", pa.list_(pa.float64()), "Image Orientation (Patient) (0020,0037): row, column cosines"),
+        _field("instance_number", pa.int32(), "(0020,0013)"),
+        _field("acquisition_number", pa.int32(), "(0020,0012)"),
+        _field("acquisition_time_s", pa.float64(), "(0008,0032), seconds since midnight; dates are not kept"),
+        _field("content_time_s", pa.float64(), "(0008,0033), seconds since midnight"),
+        _field("manufacturer", pa.string(), "(0008,0070)"),
+        _field("model_name", pa.string(), "(0008,1090)"),
+        _field("body_part", pa.string(), "(0018,0015)"),
+        _field("view_position", pa.string(), "(0018,5101)"),
+        _field("laterality", pa.string(), "(0020,0062), else (0020,0060)"),
+        _field("patient_sex", pa.string(), "(0010,0040)"),
+        _field("patient_age_years", pa.float32(), "(0010,1010), cut at 90"),
+        _field("rescale_slope", pa.float64(), "(0028,1053), top level"),
+        _field("rescale_intercept", pa.float64(), "(0028,1052), top level"),
+        _field("units", pa.string(), "(0054,1001), else Rescale Type (0028,1054)"),
+        _field("lossy", pa.bool_(), "(0028,2110) is 01"),
+        _field("burned_in_annotation", pa.bool_(), "(0028,0301) is YES"),
+        _field("flags", pa.list_(pa.string()), "what had to be recovered or guessed"),
+        _field("bytes_read", pa.int64(), "bytes fetched to make this row"),
+    ]
+)
+
+LEDGER = pa.schema(
+    [
+        _field("unit_id", pa.string(), "the unit"),
+        _field("rows", pa.int64(), "rows of its part file"),
+        _field("ok", pa.int64(), "of them ok"),
+        _field("skipped", pa.int64(), "of them skipped"),
+        _field("failed", pa.int64(), "of them failed"),
+        _field("seconds", pa.float64(), "wall time of the unit"),
+        _field("bytes", pa.int64(), "bytes read from the store"),
+    ]
+)
+
+PREDICTIONS = pa.schema(
+    [
+        _field("sample_id", pa.string(), "object_id:frame"),
+        _field("object_id", pa.string(), "as in the index"),
+        _field("frame", pa.int32(), "frame number, from 0; null where no frame could be counted"),
+        *OUTCOME,
+        *KEYS,
+        _field("uri", pa.string(), "as in the index"),
+        _field("member", pa.string(), "as in the index"),
+        _field("modality", pa.string(), "as in the index"),
+        _field("manufacturer", pa.string(), "as in the index"),
+        _field("patient_sex", pa.string(), "as in the index"),
+        _field("logits", pa.list_(pa.float32()), "one a class, in the bundle's order"),
+        _field("probabilities", pa.list_(pa.float32()), "one a class, in the bundle's order"),
+        _field("label", pa.string(), "the predicted class, at the bundle's threshold"),
+        _field("recipe_id", pa.string(), "the recipe that made the input"),
+        _field("model_id", pa.string(), "the bundle's hash"),
+        _field("unit_id", pa.string(), "the unit, and so the part file"),
+        _field("decoder", pa.string(), "what decoded the frame"),
+        _field("flags", pa.list_(pa.string()), "what had to be recovered or guessed"),
+        _field("etag", pa.string(), "the object's entity tag when it was indexed"),
+    ]
+)
+
+HISTORY = pa.schema(
+    [
+        _field("seed", pa.int32(), "the model's seed"),
+        _field("epoch", pa.int32(), "from 0"),
+        _field("train_loss", pa.float64(), "mean over the epoch"),
+        _field("validation_loss", pa.float64(), "after the epoch"),
+        _field("validation_auroc", pa.float64(), "macro, one class against the rest"),
+        _field("validation_accuracy", pa.float64(), "of the most probable class"),
+        _field("learning_rate", pa.float64(), "at the end of the epoch"),
+        _field("seconds", pa.float64(), "wall time of the epoch"),
+    ]
+)
+
+METRICS = pa.schema(
+    [
+        _field("label", pa.string(), "the class, or `macro`"),
+        _field("subgroup", pa.string(), "`all`, or column=value"),
+        _field("metric", pa.string(), "auroc, average_precision, accuracy, f1, sensitivity, specificity, …"),
+        _field("value", pa.float64(), "point estimate; null where it is not defined"),
+        _field("low", pa.float64(), "2.5 % of the bootstrap over patients"),
+        _field("high", pa.float64(), "97.5 % of the bootstrap over patients"),
+        _field("samples", pa.int64(), "samples it rests on"),
+        _field("patients", pa.int64(), "patients it rests on"),
+    ]
+)

@@ -1,0 +1,1 @@
+"""Bundle and inputs to rows, and explanations."""

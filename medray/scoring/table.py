@@ -1,0 +1,63 @@
+"""Prepared samples of a unit to rows of the predictions table."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from torch import nn
+
+from medray.samples.collate import batches
+from medray.samples.prepare import usable
+from medray.schema import KEYS, PREDICTIONS
+from medray.scoring.score import Predictions, predict
+from medray.training.bundle import Bundle
+from medray.training.task import Classify
+
+FROM_INDEX = [
+    "object_id", *(key.name for key in KEYS), "uri", "member", "modality", "manufacturer", "patient_sex", "etag"
+]  # fmt: skip
+
+
+def score_samples(
+    samples: pa.Table, rows: pa.Table, bundle: Bundle, model: nn.Module, *, unit_id: str, batch_size: int
+) -> pa.Table:
+    """Score the samples that are ok, and give every sample a row.
+
+    Args:
+        samples: from `prepare_unit`.
+        rows: the unit's rows of the index, which `samples["row"]` counts.
+        bundle: classes, threshold, recipe.
+        model: the bundle's model, on its device.
+        unit_id: of the unit.
+        batch_size: samples in one forward pass.
+
+    Returns:
+        `schema.PREDICTIONS`, in the samples' order.
+    """
+    ok = pc.equal(samples["status"], "ok")
+    task = Classify(bundle.classes, threshold=bundle.threshold)
+    device = next(model.parameters()).device
+    answers = predict(model, batches(usable(samples), bundle.recipe, batch_size), task, device=device)
+    table = samples.select(["sample_id", "frame", "status", "reason", "detail", "decoder", "flags"])
+    indexed = rows.select(FROM_INDEX).take(samples["row"])
+    for name in FROM_INDEX:
+        table = table.append_column(name, indexed[name])
+    answered = _answer_columns(answers, bundle.classes).take(_positions(ok))
+    for name in answered.column_names:
+        table = table.append_column(name, answered[name])
+    for name, value in (("recipe_id", bundle.recipe.id()), ("model_id", bundle.model_id), ("unit_id", unit_id)):
+        table = table.append_column(name, pa.array([value] * samples.num_rows, pa.string()))
+    return table.select(PREDICTIONS.names).cast(PREDICTIONS)
+
+
+def _positions(ok: pa.ChunkedArray) -> pa.Array:
+    """For each sample its place among the ok ones, null where it is not ok."""
+    good = ok.to_numpy().astype(bool)
+    return pa.array(np.cumsum(good) - 1, pa.int64(), mask=~good)
+
+
+def _answer_columns(answers: Predictions, classes: tuple[str, ...]) -> pa.Table:
+    def lists(values: np.ndarray) -> pa.Array:
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), len(classes)).cast(pa.list_(pa.float32()))
+
+    labels = pa.array([classes[number] for number in answers.labels], pa.string())
+    return pa.table({"logits": lists(answers.logits), "probabilities": lists(answers.probabilities), "label": labels})

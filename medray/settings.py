@@ -1,0 +1,295 @@
+"""One frozen dataclass a job, one flag a field. `medray VERB --help` prints these docstrings."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+PathStyle = Literal["sealed", "plain"]
+
+
+@dataclass(frozen=True)
+class GraphRecipe:
+    """How an image becomes a region graph.
+
+    Attributes:
+        builder: `superpixel` (SLIC regions and their neighbours) or `grid` (equal blocks).
+        regions: superpixels asked for; the graph has about as many nodes.
+        compactness: m in SLIC's distance (difference of values)^2 + (m * distance / side of a region)^2. Values of
+            prepared images have a standard deviation of about 1, so 0.3 means: one region's side away counts as much
+            as 0.3 standard deviations. On an image scaled to [0, 1] whose standard deviation is a third, that is 0.1.
+        iterations: SLIC sweeps.
+        blur_px: standard deviation of the blur that places the regions, 1/16 of a region's side at the most; features
+            come from the unblurred image.
+        texture: add the texture statistics (multi-scale DoG, gradient, coherence, histogram) to the node features.
+        position: add each region's (row, column) to the node features.
+    """
+
+    builder: Literal["superpixel", "grid"] = "superpixel"
+    regions: int = 200
+    compactness: float = 0.3
+    iterations: int = 5
+    blur_px: float = 1.0
+    texture: bool = False
+    position: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How stored values become model input. It is saved in the bundle; training and scoring have no other way.
+
+    Attributes:
+        size: rows and columns of the model input, in pixels.
+        channels: 1 (colour becomes luminance) or 3 (grey is repeated).
+        fit: keep the aspect ratio and pad (`pad`) or not (`stretch`).
+        window: (center, width) in modality values applied to every image; none = z-score over the image.
+        ct_window: (center, width) in Hounsfield units applied to CT where `window` is none; null = z-score for CT too.
+        clip_percent: cut this share (in percent) at each end before the z-score. Off by default: small bright
+            lesions live there.
+        invert_monochrome1: make high values bright in every image (PS3.3 C.7.6.3.1.2).
+        graph: how the prepared image becomes a region graph, for models that want one.
+    """
+
+    size: int = 128
+    channels: Literal[1, 3] = 1
+    fit: Literal["pad", "stretch"] = "pad"
+    window: tuple[float, float] | None = None
+    ct_window: tuple[float, float] | None = (40.0, 400.0)
+    clip_percent: float = 0.0
+    invert_monochrome1: bool = True
+    graph: GraphRecipe = field(default_factory=GraphRecipe)
+
+    def id(self) -> str:
+        """12 hexadecimal digits of the recipe's SHA-256: it stands in every prediction row."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class RaySettings:
+    """Where the job runs.
+
+    Attributes:
+        address: Ray cluster to join (`auto`, `ray://…`); none = the one this job was submitted to, else one of its
+            own on loopback.
+        cpus: CPUs of a cluster of its own; none = all of the machine.
+        unit_bytes: decoded pixels a unit holds at the most: one read task, one block, one part file.
+        max_retries: times that Ray starts a task again whose worker died.
+        no_progress_s: seconds without a finished unit after which the job ends and names the stage.
+        frame_seconds: time in which a frame must be decoded and prepared, or it fails as `decoder_timeout`.
+        decoder_gibibytes: memory of a decoding process; the frame that wants more fails as `decoder_out_of_memory`.
+    """
+
+    address: str | None = None
+    cpus: int | None = None
+    unit_bytes: int = 64 * 2**20
+    max_retries: int = 3
+    no_progress_s: int = 600
+    frame_seconds: float = 60.0
+    decoder_gibibytes: float = 8.0
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """Walk an archive and write one row for each object or shard member.
+
+    Attributes:
+        archive: the archive: `s3://bucket/prefix`, `file:///…` or a path.
+        out: where the index table goes.
+        key_file: file with the secret key of the hashed identifiers; none = $MEDRAY_KEY, else ~/.config/medray/key.
+        paths: `sealed` encrypts object names in the tables with the key (they often hold patients' names);
+            `plain` writes them as they are.
+        header_bytes: first ranged read of an object; it doubles until the header is complete.
+        objects_per_task: objects one index task reads.
+        restart: read everything again instead of only what is new or changed.
+        ray: where the job runs.
+    """
+
+    archive: str
+    out: str
+    key_file: str | None = None
+    paths: PathStyle = "sealed"
+    header_bytes: int = 32 * 1024
+    objects_per_task: int = 512
+    restart: bool = False
+    ray: RaySettings = field(default_factory=RaySettings)
+
+
+@dataclass(frozen=True)
+class PackSettings:
+    """Pack loose objects into tar shards, grouped by series, and write their index.
+
+    Attributes:
+        index: the index of the archive.
+        out: where shards and the new index go.
+        key_file: file with the secret key of the hashed identifiers; none = $MEDRAY_KEY, else ~/.config/medray/key.
+        paths: as in `index`, for the shards' own index.
+        shard_bytes: size a shard has about.
+        ray: where the job runs.
+    """
+
+    index: str
+    out: str
+    key_file: str | None = None
+    paths: PathStyle = "sealed"
+    shard_bytes: int = 256 * 2**20
+    ray: RaySettings = field(default_factory=RaySettings)
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """Where labels come from and how they find their images.
+
+    Attributes:
+        file: CSV or Parquet; none = the folder of each image is its class.
+        column: the column with the class.
+        join: the key of the join: `path` (relative to the archive, `shard.tar/member` inside a shard),
+            `sop_instance_uid` or `patient`; `auto` takes the first of them that the file has.
+        patient_column: groups images of one patient where the headers do not; none = the header's patient.
+        split_column: column naming the side of the split, where the labels have one.
+        where: keep only images whose index columns equal these values, e.g. {modality: CT}.
+    """
+
+    file: str | None = None
+    column: str = "label"
+    join: Literal["auto", "path", "sop_instance_uid", "patient"] = "auto"
+    patient_column: str | None = "patient_id"
+    split_column: str | None = "split"
+    where: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """Which patients train, validate and test.
+
+    Attributes:
+        train: names in the split column that train.
+        validation: names in the split column that choose the epoch and the threshold.
+        test: names in the split column that are kept for the end.
+        validation_fraction: share of patients that validate where no column says so.
+        test_fraction: share of patients that test where no column says so.
+        seed: of the keyed hash that deals patients out.
+    """
+
+    train: tuple[str, ...] = ("train",)
+    validation: tuple[str, ...] = ("val", "validation")
+    test: tuple[str, ...] = ("test",)
+    validation_fraction: float = 0.15
+    test_fraction: float = 0.15
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """AdamW with a one-cycle schedule.
+
+    Attributes:
+        epochs: passes over the training samples.
+        batch_size: samples a step and worker.
+        learning_rate: its peak.
+        weight_decay: of AdamW.
+        class_weights: weigh classes by the inverse of their frequency.
+        flip: mirror images left-right at random (graphs: the position features).
+    """
+
+    epochs: int = 15
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+    class_weights: bool = False
+    flip: bool = False
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Train a model on an index (or an archive) with labels.
+
+    Attributes:
+        source: an index table or an archive (which is indexed first, beside the output).
+        out: where cache, checkpoints, history and bundle go. The same command again goes on where it stopped.
+        model: `cnn`, `resnet18` or `gatedgcn`.
+        key_file: file with the secret key of the hashed identifiers; none = $MEDRAY_KEY, else ~/.config/medray/key.
+        labels: the labels.
+        split: the split.
+        recipe: stored values to model input.
+        optimizer: the optimizer.
+        seeds: how many models, each from a seed of its own; the summary has their mean and interval.
+        seed: the first seed.
+        num_workers: training workers (DDP); 0 = in this process.
+        use_gpu: a GPU for each worker.
+        cache: where prepared samples go; none = OUT/cache.
+        stages: read, decode and convert in one task (`fused`) or convert in actors of their own (`actors`).
+        ray: where the job runs.
+    """
+
+    source: str
+    out: str
+    model: Literal["cnn", "resnet18", "gatedgcn"] = "cnn"
+    key_file: str | None = None
+    labels: LabelSettings = field(default_factory=LabelSettings)
+    split: SplitSettings = field(default_factory=SplitSettings)
+    recipe: Recipe = field(default_factory=Recipe)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    seeds: int = 1
+    seed: int = 0
+    num_workers: int = 0
+    use_gpu: bool = False
+    cache: str | None = None
+    stages: Literal["fused", "actors"] = "fused"
+    ray: RaySettings = field(default_factory=RaySettings)
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """Score every sample of an index (or an archive) with a bundle.
+
+    Attributes:
+        source: an index table or an archive (which is indexed first, beside the output).
+        out: where the predictions go. The same command again goes on where it stopped.
+        bundle: the model bundle.
+        key_file: file with the secret key of the hashed identifiers; none = $MEDRAY_KEY, else ~/.config/medray/key.
+        batch_size: samples in one forward pass.
+        actors: warm model actors; none = one a CPU (or GPU).
+        use_gpu: a GPU for each actor.
+        stages: read, decode, convert and score in one actor (`fused`), or read and convert in tasks of their own
+            that feed the model actors (`actors`).
+        max_failed_fraction: end with exit code 3 where a larger share of the samples failed.
+        ray: where the job runs.
+    """
+
+    source: str
+    out: str
+    bundle: str
+    key_file: str | None = None
+    batch_size: int = 64
+    actors: int | None = None
+    use_gpu: bool = False
+    stages: Literal["fused", "actors"] = "fused"
+    max_failed_fraction: float = 1.0
+    ray: RaySettings = field(default_factory=RaySettings)
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """Turn predictions (and labels) into a metrics table and one HTML page.
+
+    Attributes:
+        predictions: a predictions table.
+        out: where metrics and page go.
+        bundle: the bundle that made the predictions, for heat maps; none = no heat maps.
+        labels: the labels; without a file the page shows scores and failures only.
+        split: which side of the split to report on.
+        history: the training's output folder, to draw its curves.
+        key_file: file with the secret key of the hashed identifiers; none = $MEDRAY_KEY, else ~/.config/medray/key.
+        bootstrap: resamples over patients for the intervals.
+        examples: images shown with heat maps.
+    """
+
+    predictions: str
+    out: str
+    bundle: str | None = None
+    labels: LabelSettings = field(default_factory=LabelSettings)
+    split: Literal["test", "validation", "train", "all"] = "test"
+    history: str | None = None
+    key_file: str | None = None
+    bootstrap: int = 1000
+    examples: int = 12

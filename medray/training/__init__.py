@@ -1,0 +1,1 @@
+"""Tasks, losses, one training step, checkpoints and bundles."""

@@ -1,0 +1,58 @@
+"""The compiled kernels' cache on disk."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import hashlib, numpy
+from medray.graphs.build import build_region_graph
+from medray.graphs.slic_kernels import slic
+from medray.settings import GraphRecipe
+image = numpy.random.default_rng(0).normal(size=(1, 40, 40)).astype(numpy.float32)
+graph = build_region_graph(image, GraphRecipe(regions=30, texture=True))
+print(hashlib.sha256(graph.x.tobytes() + graph.edge_index.tobytes()).hexdigest(), sum(slic.stats.cache_hits.values()))
+"""
+
+
+def start(cache: pathlib.Path) -> "subprocess.Popen[str]":
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
+    return subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_processes_that_compile_at_the_same_time_agree_and_the_next_one_reads_their_cache(tmp_path) -> None:
+    together = [start(tmp_path) for _ in range(3)]
+    first = [process.communicate()[0].split() for process in together]
+    last = start(tmp_path).communicate()[0].split()
+    assert all(process.returncode == 0 for process in together)
+    assert {digest for digest, _ in first} == {last[0]} and last[1] == "1"
+
+
+SIGNATURES = """
+import numpy as np
+from medray.graphs import build, collate_kernels, connectivity_kernels, region_kernels, slic_kernels, texture_kernels
+from medray.graphs.arrow import collate_arrow, graphs_to_arrow
+from medray.settings import GraphRecipe
+frozen = np.random.default_rng(0).normal(size=(3, 30, 60)).astype(np.float32)
+frozen.setflags(write=False)
+for image in (frozen, frozen[:1, ::2], frozen[1:].copy(), frozen[:, :1]):
+    for builder in ("superpixel", "grid"):
+        recipe = GraphRecipe(builder=builder, regions=20, texture=True)
+        graphs = graphs_to_arrow([build.build_region_graph(image, recipe)])
+        collate_arrow(graphs)
+        collate_arrow(graphs.slice(0, 0))
+modules = (slic_kernels, connectivity_kernels, region_kernels, texture_kernels, collate_kernels)
+kernels = {name: value for module in modules for name, value in vars(module).items() if hasattr(value, "signatures")}
+print(len(kernels), [name for name, kernel in kernels.items() if len(kernel.signatures) > 1])
+"""
+
+
+def test_each_kernel_has_one_signature() -> None:
+    """So that two processes never write different programs under one name. Other tests call kernels, too."""
+    done = subprocess.run([sys.executable, "-c", SIGNATURES], capture_output=True, text=True, check=True)
+    count, several = done.stdout.split(maxsplit=1)
+    assert int(count) > 5 and several.strip() == "[]"
