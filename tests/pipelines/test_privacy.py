@@ -16,7 +16,7 @@ from medray.pipelines import index as index_room
 from tests.pipelines.road import Finished, here, index, report, score, train
 
 LEAST_LETTERS = 6  # of a patient's name or id: shorter ones stand in any hash by chance
-COUNTED_UP = bytes(range(0x30, 0x3A))  # in a dictionary's indices; one patient is called 12345678
+COUNTED_UP = b"12345678"  # a patient's id, and what a dictionary's indices 0x31 to 0x38 look like
 IDENTIFYING = ("PatientName", "PatientID")
 
 
@@ -35,12 +35,12 @@ def _identifiers(archive):
 
 
 def _contents(path):
-    """The bytes of a file and, of Parquet, its values and metadata without compression; lower case."""
+    """The bytes of a file and, of Parquet, its values, schema and statistics without compression; lower case."""
     content = path.read_bytes()
     if content[:4] == b"PAR1":
-        table = pq.read_table(path)
-        content = content.replace(COUNTED_UP, b"")
-        content += repr(table.to_pylist()).encode() + repr(table.schema).encode() + repr(table.schema.metadata).encode()
+        table, footer = pq.read_table(path), pq.read_metadata(path).to_dict()
+        decoded = (table.to_pylist(), table.schema, table.schema.metadata, footer)
+        content = content.replace(COUNTED_UP, b"") + b"".join(repr(part).encode() for part in decoded)
     return content.lower()
 
 
