@@ -108,6 +108,7 @@ class Reason(StrEnum):
     DECODER_TIMEOUT = "decoder_timeout"
     DECODER_OUT_OF_MEMORY = "decoder_out_of_memory"
     BAD_RESCALE = "bad_rescale"
+    SPACING_MISSING = "spacing_missing"
     NOT_FOUND = "not_found"
     ACCESS_DENIED = "access_denied"
     READ_FAILED = "read_failed"

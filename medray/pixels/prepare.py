@@ -7,6 +7,8 @@ from jaxtyping import Float32
 
 from medray.archive.instance import PixelModule
 from medray.errors import Reason, SampleError
+from medray.image_settings import StepRecipe
+from medray.pixels import steps
 from medray.pixels.resize import fit_shape, resize, resize_masked
 from medray.pixels.value_kernels import masked_moments, moments
 from medray.pixels.values import FrameValues, Mask
@@ -15,6 +17,8 @@ from medray.settings import Recipe
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue. Source: ITU-R BT.601, the Y of YBR_FULL (PS3.3 C.7.6.3.1.2)."""
+
+NO_STEPS = StepRecipe()
 
 Planes = Float32[np.ndarray, "planes rows columns"]
 
@@ -26,21 +30,29 @@ def prepare_image(frame: FrameValues, pixels: PixelModule, recipe: Recipe) -> Fl
     Without a window: z-score over the real pixels, of all colours together; a constant image becomes 0.
     MONOCHROME1 is turned after the window (PS3.3 C.11.2.1.2), which for both is a change of sign.
     What `pad` adds, and areas without a real pixel, get the minimum of the resized real pixels.
+    The optional steps come first; contrast and brightness last.
 
     Raises:
-        SampleError: `pixels_missing` where every pixel is padding.
+        SampleError: `pixels_missing` where every pixel is padding; `spacing_missing` where a recipe with a spacing
+            meets an image without.
     """
-    planes = _planes(frame, recipe.channels)
-    shape = _target_shape(planes, pixels, recipe)
+    planes, mask = _planes(frame, recipe.channels), frame.mask
     window = _window(planes, pixels, recipe)
+    counted = mask
+    if recipe.steps != NO_STEPS:
+        scene = steps.Scene(pixels.photometric_interpretation == "MONOCHROME1", window)
+        planes, mask = steps.apply_steps(planes, mask, recipe.steps, scene)
+        is_over_content = recipe.steps.z_score == "content" and window is None
+        counted = steps.content_mask(planes, mask, recipe.steps.content, scene) if is_over_content else mask
+    shape = _target_shape(planes, pixels, recipe)
     if window is not None:
         planes = apply_window(planes, float(window[0]), float(window[1]), "LINEAR_EXACT")
         center, gain = 0.5, 4.0
     else:
-        planes, center, gain = _z_score(planes, frame.mask, recipe.clip_percent)
+        planes, center, gain = _z_score(planes, counted, recipe.clip_percent)
     if recipe.invert_monochrome1 and pixels.photometric_interpretation == "MONOCHROME1":
         gain = -gain
-    return _place(planes, frame.mask, shape, recipe, center=center, gain=gain)
+    return _place(planes, mask, shape, recipe, center=center, gain=gain * recipe.steps.contrast)
 
 
 def _planes(frame: FrameValues, channels: int) -> Planes:
@@ -53,9 +65,21 @@ def _planes(frame: FrameValues, channels: int) -> Planes:
 
 
 def _target_shape(planes: Planes, pixels: PixelModule, recipe: Recipe) -> tuple[int, int]:
+    if recipe.steps.spacing_mm is not None:
+        return _spaced_shape(planes, pixels.spacing_mm, recipe.steps.spacing_mm)
     if recipe.fit == "stretch":
         return recipe.size, recipe.size
     return fit_shape(planes.shape[1], planes.shape[2], recipe.size, pixel_aspect(pixels))
+
+
+def _spaced_shape(planes: Planes, spacing_mm: tuple[float, float] | None, wanted_mm: float) -> tuple[int, int]:
+    """Rows and columns of `wanted_mm` that the imaged area has."""
+    if spacing_mm is None or not all(math.isfinite(side) and side > 0 for side in spacing_mm):
+        raise SampleError(Reason.SPACING_MISSING, "recipe.steps.spacing_mm needs Pixel Spacing (0028,0030)")
+    rows, columns = (
+        max(1, round(length * side / wanted_mm)) for length, side in zip(planes.shape[1:], spacing_mm, strict=True)
+    )
+    return rows, columns
 
 
 def pixel_aspect(pixels: PixelModule) -> float:
@@ -102,15 +126,24 @@ def _place(
             small, valid = resize_masked(plane, mask, *shape)
         np.subtract(small, np.float32(center), out=target)
     resized *= np.float32(gain)
+    if recipe.steps.brightness:
+        resized += np.float32(recipe.steps.brightness)
     lowest = _minimum(resized, valid)
     if valid is not None:
         np.copyto(resized, lowest, where=~valid)
     if resized.shape == (recipe.channels, recipe.size, recipe.size):
         return resized
     out = np.full((recipe.channels, recipe.size, recipe.size), lowest, np.float32)
-    top, left = (recipe.size - shape[0]) // 2, (recipe.size - shape[1]) // 2
-    out[:, top : top + shape[0], left : left + shape[1]] = resized
+    (from_rows, to_rows), (from_columns, to_columns) = (_centred(length, recipe.size) for length in shape)
+    out[:, to_rows, to_columns] = resized[:, from_rows, from_columns]
     return out
+
+
+def _centred(length: int, size: int) -> tuple[slice, slice]:
+    """What of `length` pixels lies in the middle `size`, and where there."""
+    kept = min(length, size)
+    first, place = (length - kept) // 2, (size - kept) // 2
+    return slice(first, first + kept), slice(place, place + kept)
 
 
 def _minimum(resized: Planes, valid: Mask | None) -> np.float32:

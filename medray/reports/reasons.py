@@ -51,6 +51,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Only this image was given up; `--ray.decoder_gibibytes` gives more.",
     ),
     Reason.BAD_RESCALE: ("Its rescale slope or intercept cannot be used.", "Correct the header at the source."),
+    Reason.SPACING_MISSING: (
+        "Its header tells no pixel spacing, and the recipe asks for one.",
+        "Take `spacing_mm` out of the recipe, or leave such images out.",
+    ),
     Reason.NOT_FOUND: ("It was indexed and is gone.", "Index the archive again."),
     Reason.ACCESS_DENIED: ("The store refused to hand it out.", "Grant the right to read it."),
     Reason.READ_FAILED: (
