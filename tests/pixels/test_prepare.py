@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import fields
 from typing import Any
 
@@ -117,6 +118,18 @@ def test_the_values_given_stay_as_they_were() -> None:
     for recipe in (Recipe(size=40), Recipe(size=40, window=(300.0, 100.0)), Recipe(size=20, clip_percent=1.0)):
         prepare_image(FrameValues(values, None, "numpy", ()), PixelModule(EXPLICIT, 40, 40), recipe)
     assert np.array_equal(values, NOISE)
+
+
+@pytest.mark.parametrize(("window", "copies"), [(None, 0.0), ((300.0, 100.0), 1.0)])
+def test_a_z_score_copies_no_large_image_and_a_window_copies_it_once(window: tuple | None, copies: float) -> None:
+    values = np.random.default_rng(0).normal(300, 50, (1024, 1024)).astype(np.float32)
+    frame, pixels = FrameValues(values, None, "numpy", ()), PixelModule(EXPLICIT, 1024, 1024)
+    prepare_image(frame, pixels, Recipe(size=64, window=window))
+    tracemalloc.start()
+    prepare_image(frame, pixels, Recipe(size=64, window=window))
+    peak = tracemalloc.get_traced_memory()[1] / values.nbytes
+    tracemalloc.stop()
+    assert copies <= peak < copies + 0.1
 
 
 def stepped(values: np.ndarray, mask: np.ndarray | None = None, size: int = 40, **step) -> np.ndarray:
