@@ -55,15 +55,15 @@ def augment_images(images: Images, drawn: Sequence[Augmentation]) -> Images:
 
     Within 1e-4 of it where values have a standard deviation of 1.
     """
-    for axis in (0, 1):
-        coins = torch.tensor([one.flips[axis] for one in drawn], device=images.device)
-        images = torch.where(coins[:, None, None, None], images.flip(2 + axis), images)
+    images = _flipped(images, drawn)
     if any(one.moves for one in drawn):
         images = _warped(images, drawn)
     if any(one.gamma != 1 for one in drawn):
         images = _to_the_power(images, _column([one.gamma for one in drawn], images))
-    images = images * _column([one.contrast for one in drawn], images)
-    images = images + _column([one.brightness for one in drawn], images)
+    if any(one.contrast != 1 for one in drawn):
+        images = images * _column([one.contrast for one in drawn], images)
+    if any(one.brightness for one in drawn):
+        images = images + _column([one.brightness for one in drawn], images)
     if any(one.blur_px for one in drawn):
         images = _blurred(images, drawn)
     if any(one.noise for one in drawn):
@@ -71,6 +71,14 @@ def augment_images(images: Images, drawn: Sequence[Augmentation]) -> Images:
         images = images + torch.from_numpy(fields).to(images.device)
     if any(one.cut_out[2] for one in drawn):
         images = images.masked_fill(_hidden(images, drawn), 0)
+    return images
+
+
+def _flipped(images: Images, drawn: Sequence[Augmentation]) -> Images:
+    for axis in (0, 1):
+        if any(one.flips[axis] for one in drawn):
+            coins = torch.tensor([one.flips[axis] for one in drawn], device=images.device)
+            images = torch.where(coins[:, None, None, None], images.flip(2 + axis), images)
     return images
 
 
@@ -84,18 +92,19 @@ def _stacked(arrays: Sequence[np.ndarray], like: Images) -> Tensor:
 
 
 def _warped(images: Images, drawn: Sequence[Augmentation]) -> Images:
-    """One bilinear interpolation. What lies outside is each image's minimum: it is taken off before and added again."""
-    size = images.shape[2]
-    along = torch.from_numpy(augmentation.places(size)).to(images.device, images.dtype)
-    grid = torch.stack(torch.meshgrid(along, along, indexing="ij"))
-    read = torch.einsum("bij,jrc->birc", _stacked([one.matrix for one in drawn], images), grid)
-    read = read + _stacked([one.offset for one in drawn], images)[:, :, None, None]
+    """One bilinear interpolation. What lies outside is each image's minimum: it is taken off before and added again.
+
+    torch counts places as (x, y), and from -1 to 1: twice our shares of the side.
+    """
+    matrices = _stacked([one.matrix[::-1, ::-1] for one in drawn], images)
+    offsets = _stacked([2 * one.offset[::-1] for one in drawn], images)
+    places = F.affine_grid(torch.cat([matrices, offsets[:, :, None]], 2), list(images.shape), align_corners=False)
     if any(one.bend.any() for one in drawn):
-        spline = torch.from_numpy(augmentation.bend_weights(size)).to(images.device, images.dtype)
-        read = read + spline @ _stacked([one.bend for one in drawn], images) @ spline.T
+        spline = torch.from_numpy(augmentation.bend_weights(images.shape[2])).to(images.device, images.dtype)
+        bends = spline @ _stacked([2 * one.bend[::-1] for one in drawn], images) @ spline.T
+        places += bends.permute(0, 2, 3, 1)
     fill = images.amin((1, 2, 3), keepdim=True)
-    places = 2 * read.flip(1).permute(0, 2, 3, 1)  # grid_sample wants (x, y), from -1 to 1
-    return F.grid_sample(images - fill, places, mode="bilinear", padding_mode="zeros", align_corners=False) + fill
+    return F.grid_sample(images - fill, places, padding_mode="zeros", align_corners=False).add_(fill)
 
 
 def _to_the_power(images: Images, gamma: Tensor) -> Images:
