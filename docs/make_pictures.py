@@ -103,8 +103,8 @@ def draw(sheet: dict[str, np.ndarray], path: Path) -> None:
         axes.imshow(image.mean(axis=0), cmap="gray", vmin=low, vmax=high)
         axes.set_title(title, fontsize=7)
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=90)
-    Image.open(buffer).convert("L").quantize(48).save(path, optimize=True)
+    figure.savefig(buffer, dpi=80)
+    Image.open(buffer).convert("L").quantize(80).save(path, optimize=True)
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ class StepRecipe:
 
     Attributes:
         content: a pixel is content where it is brighter than the darkest one by more than this share of the image's
-            range; `crop` and `z_score` ask for it. Dark is what is displayed dark: high values of MONOCHROME1.
+            range; `crop` and `z_score` ask for it. What surrounds it must be dark, which in MONOCHROME1 is high values.
         crop: cut away rows and columns at the edges that hold no content.
         median_px: side (odd, in pixels) of the window of a median filter; 0 = off.
         nl_means: non-local means, as strong as this many standard deviations of the image's noise, which is estimated;

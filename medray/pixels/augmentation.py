@@ -151,19 +151,23 @@ def bend_weights(size: int) -> Float64[np.ndarray, "size points"]:
     along = (places(size) + 0.5) * CELLS
     distance = np.abs(along[:, None] + 1 - np.arange(CELLS + 3))
     near, far = 2 / 3 - distance**2 + distance**3 / 2, (2 - distance) ** 3 / 6
-    return np.where(distance < 1, near, np.where(distance < 2, far, 0))
+    weights: np.ndarray = np.where(distance < 1, near, np.where(distance < 2, far, 0))
+    return weights
 
 
 def blur_weights(sigma: float, size: int) -> Float32[np.ndarray, " taps"]:
     """A Gaussian cut at three standard deviations, or where it would leave a mirrored image; they sum to 1."""
     radius = min(math.ceil(3 * sigma), size - 1)
-    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    return (weights / weights.sum()).astype(np.float32)
+    weights: np.ndarray = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    weights /= weights.sum()
+    return weights.astype(np.float32)
 
 
 def noise_field(drawn: Augmentation, shape: tuple[int, ...]) -> Float32[np.ndarray, "*shape"]:
     """White Gaussian noise, the same for arrays and tensors."""
-    return np.random.default_rng(drawn.noise_seed).standard_normal(shape, np.float32) * np.float32(drawn.noise)
+    field: np.ndarray = np.random.default_rng(drawn.noise_seed).standard_normal(shape, np.float32)
+    field *= np.float32(drawn.noise)
+    return field
 
 
 def hidden(place: float, side: float, size: int) -> np.ndarray:

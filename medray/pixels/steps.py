@@ -111,7 +111,8 @@ def noise_deviation(planes: Planes, mask: Mask | None) -> float:
         return 0.0
     along = planes[:, :-2] - 2 * planes[:, 1:-1] + planes[:, 2:]
     both = np.abs(along[:, :, :-2] - 2 * along[:, :, 1:-1] + along[:, :, 2:])
-    real = np.lib.stride_tricks.sliding_window_view(_whole(planes, mask), (3, 3)).all(axis=(2, 3))
+    windows = np.lib.stride_tricks.sliding_window_view(_whole(planes, mask), (3, 3))
+    real = np.asarray(windows.all(axis=(2, 3)))
     mean = both.mean(where=real[None], dtype=np.float64) if real.any() else 0.0
     return float(mean) * math.sqrt(math.pi / 2) / 6
 
