@@ -5,6 +5,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from medray.image_settings import DecodeSettings
+
 PathStyle = Literal["sealed", "plain"]
 
 
@@ -75,8 +77,6 @@ class RaySettings:
         unit_bytes: decoded pixels a unit holds at the most: one read task, one block, one part file.
         max_retries: times that Ray starts a task again whose worker died.
         no_progress_s: seconds without a finished unit after which the job ends and names the stage.
-        frame_seconds: time in which a frame must be decoded and prepared, or it fails as `decoder_timeout`.
-        decoder_gibibytes: memory of a decoding process; the frame that wants more fails as `decoder_out_of_memory`.
     """
 
     address: str | None = None
@@ -84,8 +84,6 @@ class RaySettings:
     unit_bytes: int = 64 * 2**20
     max_retries: int = 3
     no_progress_s: int = 600
-    frame_seconds: float = 60.0
-    decoder_gibibytes: float = 8.0
 
 
 @dataclass(frozen=True)
@@ -211,6 +209,7 @@ class TrainSettings:
         labels: the labels.
         split: the split.
         recipe: stored values to model input.
+        decode: what decoding may take, and how it is checked.
         optimizer: the optimizer.
         seeds: how many models, each from a seed of its own; the summary has their mean and interval.
         seed: the first seed.
@@ -228,6 +227,7 @@ class TrainSettings:
     labels: LabelSettings = field(default_factory=LabelSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     recipe: Recipe = field(default_factory=Recipe)
+    decode: DecodeSettings = field(default_factory=DecodeSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     seeds: int = 1
     seed: int = 0
@@ -253,6 +253,7 @@ class ScoreSettings:
         stages: read, decode, convert and score in one actor (`fused`), or read and convert in tasks of their own
             that feed the model actors (`actors`).
         max_failed_fraction: end with exit code 3 where a larger share of the samples failed.
+        decode: what decoding may take, and how it is checked.
         ray: where the job runs.
     """
 
@@ -265,6 +266,7 @@ class ScoreSettings:
     use_gpu: bool = False
     stages: Literal["fused", "actors"] = "fused"
     max_failed_fraction: float = 1.0
+    decode: DecodeSettings = field(default_factory=DecodeSettings)
     ray: RaySettings = field(default_factory=RaySettings)
 
 

@@ -9,12 +9,15 @@ from jaxtyping import Bool, Float32, Shaped
 
 from medray.archive.instance import Instance, LookupTable, PixelModule
 from medray.errors import Reason, SampleError
+from medray.image_settings import DecodeSettings
+from medray.pixels.cross_check import cross_check, is_constant
 from medray.pixels.decode import decode_frame
 from medray.pixels.value_kernels import rescale_into
 
 Stored = Shaped[np.ndarray, "rows columns *samples"]
 Values = Float32[np.ndarray, "rows columns *samples"]
 Mask = Bool[np.ndarray, "rows columns"]
+DEFAULT = DecodeSettings()
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,26 @@ class FrameValues:
     flags: tuple[str, ...]
 
 
-def frame_values(instance: Instance, frame: int) -> FrameValues:
+def frame_values(
+    instance: Instance, frame: int, decode: DecodeSettings = DEFAULT, *, checked: bool = False
+) -> FrameValues:
     """Decode one frame and bring it to modality values, each frame with its own rescale.
 
+    Args:
+        checked: decode it by a second decoder too. A frame of one value is always: a decoder that gives up in silence
+            gives such frames.
+
     Raises:
-        SampleError: where the frame cannot be decoded; `bad_rescale` where its rescale gives no values.
+        SampleError: where the frame cannot be decoded; `decoders_disagree` where two decoders read it differently;
+            `bad_rescale` where its rescale gives no values.
     """
     pixels = instance.pixels
-    decoded = decode_frame(instance, frame)
+    decoded = decode_frame(instance, frame, max_samples=decode.max_samples)
     flags: tuple[str, ...] = (*pixels.flags, *decoded.flags)
+    if constant := is_constant(decoded.stored):
+        flags = (*flags, "constant_image")
+    if checked or (constant and decoded.decoder != "numpy"):
+        flags = (*flags, *cross_check(instance, frame))
     if decoded.stored.ndim == 3:
         return FrameValues(decoded.stored.astype(np.float32), None, decoded.decoder, flags)
     if decoded.stored.dtype.kind == "f":

@@ -1,5 +1,6 @@
 """A unit of the index to one Arrow table of prepared samples: the only way from pixels to model input."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from medray.archive.reading import read_instance, read_objects
 from medray.errors import Reason, SampleError
 from medray.graphs.arrow import graphs_to_arrow
 from medray.graphs.build import build_region_graph
+from medray.image_settings import DecodeSettings
 from medray.pixels.prepare import prepare_image
 from medray.pixels.values import frame_values
 from medray.schema import OUTCOME
@@ -53,7 +55,7 @@ class Watch:
 
 def images_of(rows: pa.Table, key: bytes, recipe: Recipe) -> pa.Table:
     """The prepared images of a unit, one row a frame, decoded in this process."""
-    samples = list(prepared_frames(rows, key, recipe, Watch()))
+    samples = list(prepared_frames(rows, key, recipe, DecodeSettings()))
     return sample_table(samples, flat_lists([sample.get("image") for sample in samples]))
 
 
@@ -63,13 +65,16 @@ def sample_table(samples: list[dict[str, Any]], images: pa.Array) -> pa.Table:
     return table.append_column(SAMPLE.field("image"), images)
 
 
-def prepared_frames(rows: pa.Table, key: bytes, recipe: Recipe, watch: Watch) -> Iterator[dict[str, Any]]:
+def prepared_frames(
+    rows: pa.Table, key: bytes, recipe: Recipe, decode: DecodeSettings, *, watch: Watch | None = None
+) -> Iterator[dict[str, Any]]:
     """The samples of a unit from the watch's start on, in order; `image` (flat, float32) where a frame is ok."""
+    watch = watch or Watch()
     records = list(enumerate(rows.to_pylist()))[watch.start[0] :]
     contents = iter(read_objects([record for _, record in records if record["status"] == "ok"], key))
     for number, record in records:
         if record["status"] == "ok":
-            for sample in _frames(record, next(contents), recipe, _Row(watch, number)):
+            for sample in _frames(record, next(contents), recipe, decode, row=_Row(watch, number)):
                 yield {**sample, "row": number}
         elif record["status"] == "failed":
             yield {**_outcome(record, None), "row": number}
@@ -107,7 +112,7 @@ def _outcome(record: dict[str, Any], frame: int | None, error: SampleError | Non
 
 
 def _frames(
-    record: dict[str, Any], content: bytes | SampleError, recipe: Recipe, row: _Row
+    record: dict[str, Any], content: bytes | SampleError, recipe: Recipe, decode: DecodeSettings, *, row: _Row
 ) -> Iterator[dict[str, Any]]:
     """The samples of one object: each frame of its own, ok or failed; one failed row where the object is unreadable."""
     try:
@@ -121,18 +126,26 @@ def _frames(
     for frame in range(row.first(), len(instance.encoded_frames)):
         try:
             with row.over(frame):
-                sample = _prepared(record, instance, frame, recipe)
+                sample = _prepared(record, instance, frame, recipe, decode)
         except Exception as error:
             sample = _outcome(record, frame, _as_sample_error(error))
         yield sample
 
 
-def _prepared(record: dict[str, Any], instance: Instance, frame: int, recipe: Recipe) -> dict[str, Any]:
-    values = frame_values(instance, frame)
+def _prepared(
+    record: dict[str, Any], instance: Instance, frame: int, recipe: Recipe, decode: DecodeSettings
+) -> dict[str, Any]:
+    checked = is_drawn(f"{record['object_id']}:{frame}", decode.cross_check)
+    values = frame_values(instance, frame, decode, checked=checked)
     image = prepare_image(values, instance.pixels, recipe)
     flags = sorted({*(record["flags"] or ()), *values.flags})
     sample = _outcome(record, frame) | {"status": "ok", "reason": None, "detail": None}
     return sample | {"decoder": values.decoder, "flags": flags, "image": image.ravel()}
+
+
+def is_drawn(sample_id: str, share: float) -> bool:
+    """Whether a sample belongs to this share of all: it depends on its id alone, so on every run it is the same."""
+    return int(hashlib.sha256(sample_id.encode()).hexdigest()[:8], 16) < share * 2**32
 
 
 def _as_sample_error(error: Exception) -> SampleError:
@@ -140,7 +153,7 @@ def _as_sample_error(error: Exception) -> SampleError:
     if isinstance(error, SampleError):
         return error
     if isinstance(error, MemoryError):
-        return SampleError(Reason.DECODER_OUT_OF_MEMORY, "more than --ray.decoder_gibibytes, or than there is")
+        return SampleError(Reason.DECODER_OUT_OF_MEMORY, "more than --decode.gibibytes, or than there is")
     return SampleError(Reason.INTERNAL, type(error).__name__)
 
 

@@ -64,7 +64,7 @@ def test_one_bad_image_costs_one_row_and_its_neighbours_nothing(tmp_path):
 
 
 def test_a_defect_of_ours_costs_one_row_too_and_names_only_its_type(tmp_path, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise ZeroDivisionError("Canary^Name")
 
     monkeypatch.setattr(prepare, "frame_values", broken)
