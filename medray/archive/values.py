@@ -8,9 +8,6 @@ import re
 import struct
 import warnings
 
-from pydicom.charset import convert_encodings, decode_bytes
-from pydicom.datadict import keyword_for_tag
-
 from medray.archive.headers import Header
 
 SPECIFIC_CHARACTER_SET = 0x00080005
@@ -26,6 +23,8 @@ INTEGER = re.compile(r"[+-]?\d{1,12}$")
 
 def bad(header: Header, tag: int) -> None:
     """Flag an element whose value breaks its representation, by keyword."""
+    from pydicom.datadict import keyword_for_tag
+
     header.flag(f"bad_value:{keyword_for_tag(tag) or f'{tag:08X}'}")
 
 
@@ -47,6 +46,8 @@ def raw_text(header: Header, tag: int) -> str | None:
 
 
 def _foreign(header: Header, raw: bytes) -> str:
+    from pydicom.charset import convert_encodings, decode_bytes
+
     declared = header.values.get(SPECIFIC_CHARACTER_SET, b"").decode("latin-1").strip(" \0").split("\\")
     if any(declared):
         with warnings.catch_warnings():

@@ -25,7 +25,7 @@ from medray.pipelines.units import (
     unit_of,
 )
 from medray.samples.isolated import isolated_images_of, prepare_unit
-from medray.samples.prepare import InputKind, to_graphs
+from medray.samples.tables import InputKind, to_graphs
 from medray.samples.units import cut_units
 from medray.settings import RaySettings, Recipe
 

@@ -10,45 +10,24 @@ import os
 import resource
 import signal
 import socket
-import struct
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
 import imagecodecs
 import numpy as np
-import pyarrow as pa
 
 from medray.archive.reading import read_instance
-from medray.errors import MedrayError, Reason, SampleError, place_of
-from medray.image_settings import DecodeSettings
+from medray.errors import MedrayError, SampleError, place_of
 from medray.pixels.prepare import prepare_image
 from medray.pixels.values import frame_values
 from medray.samples.prepare import Watch, prepared_frames
+from medray.samples.request import PAGE, UNDER_WAY, Request
 from medray.settings import Recipe
 
-PAGE = 4096  # of the shared memory in front of the images: the frame under way
-UNDER_WAY = struct.Struct("<?qq")  # whether one is; row, frame
 SEND_S = 0.2  # what a death costs to do again, at the most
-
-Place = tuple[int, int]
-"""Row of the unit and frame; frame -1 is the object's header."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """A unit, and where to go on in it: place, frames that must not be touched, floats in the memory already."""
-
-    rows: pa.Table
-    key: bytes = field(repr=False)
-    recipe: Recipe
-    decode: DecodeSettings
-    start: Place
-    guilty: dict[Place, Reason]
-    floats: int
 
 
 class _Journal(Watch):

@@ -22,9 +22,9 @@ import pyarrow as pa
 from medray.errors import MedrayError, Reason
 from medray.image_settings import DecodeSettings
 from medray.pixels.second_decoder import own_environment
-from medray.samples.decoding_process import PAGE, UNDER_WAY, Place, Request
-from medray.samples.prepare import InputKind, sample_table, to_graphs
+from medray.samples.request import PAGE, UNDER_WAY, Place, Request
 from medray.samples.shared_memory import SharedMemory, take_memory
+from medray.samples.tables import InputKind, sample_table, to_graphs
 from medray.settings import Recipe
 
 DEFAULT = DecodeSettings()

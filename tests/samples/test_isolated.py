@@ -16,9 +16,9 @@ from pydicom.uid import JPEG2000Lossless
 from medray.errors import MedrayError, Reason
 from medray.image_settings import DecodeSettings
 from medray.samples import isolated
-from medray.samples.decoding_process import UNDER_WAY
 from medray.samples.isolated import end_decoding_process, isolated_images_of, prepare_unit
 from medray.samples.prepare import images_of, is_drawn
+from medray.samples.request import UNDER_WAY
 from medray.settings import Recipe
 from tests.archive.makers import KEY, dicom_bytes
 from tests.samples.test_prepare import _noise, _png, _unit

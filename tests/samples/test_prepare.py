@@ -14,7 +14,8 @@ from medray.archive.objects import index_object, rows_to_table
 from medray.errors import Reason
 from medray.samples import prepare
 from medray.samples.isolated import prepare_unit
-from medray.samples.prepare import image_batch, images_of, to_graphs
+from medray.samples.prepare import images_of
+from medray.samples.tables import image_batch, to_graphs
 from medray.settings import GraphRecipe, IndexSettings, Recipe
 from tests.archive.makers import KEY, dicom_bytes
 
