@@ -28,7 +28,7 @@ from medray.pipelines.units import (
     unit_of,
 )
 from medray.pipelines.verify import to_score, verify
-from medray.samples.isolated import prepare_unit
+from medray.samples.isolated import prepare_unit, start_decoding_process
 from medray.samples.units import cut_units
 from medray.schema import PREDICTIONS
 from medray.scoring.table import score_samples
@@ -66,6 +66,8 @@ class Scorer:
 
     def __init__(self, settings: ScoreSettings, key: bytes) -> None:
         torch.set_num_threads(1)
+        if settings.stages == "fused":
+            start_decoding_process()
         self.settings, self.key = settings, key
         self.device = "cuda" if settings.use_gpu else "cpu"
         self.bundle = load_bundle(settings.bundle)

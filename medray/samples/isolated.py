@@ -92,6 +92,12 @@ _processes: dict[int, _Process] = {}
 _lock = threading.Lock()
 
 
+def start_decoding_process() -> None:
+    """Start this process's decoding process, which takes a second or two to load; an actor has other things to load."""
+    with _lock:
+        _running()
+
+
 def _running() -> _Process:
     process = _processes.get(os.getpid())
     if process is None:
