@@ -10,6 +10,7 @@ from medray.errors import Reason, SampleError
 from medray.pixels.resize import fit_shape, resize, resize_masked
 from medray.pixels.value_kernels import masked_moments, moments
 from medray.pixels.values import FrameValues, Mask
+from medray.pixels.voi import apply_voi, choose_voi
 from medray.pixels.windows import apply_window
 from medray.settings import Recipe
 
@@ -22,18 +23,23 @@ Planes = Float32[np.ndarray, "planes rows columns"]
 def prepare_image(frame: FrameValues, pixels: PixelModule, recipe: Recipe) -> Float32[np.ndarray, "channels size size"]:
     """The model's input: normalised, of one polarity, antialiased to recipe.size, padded.
 
-    A window's ramp 0 … 1 becomes -2 … 2, that is (x - 0.5) / 0.25; the window is LINEAR_EXACT on modality values.
+    A window's ramp 0 … 1 becomes -2 … 2, that is (x - 0.5) / 0.25; the recipe's window is LINEAR_EXACT on modality
+    values, the header's (recipe.voi) what its VOI LUT Function says, and a VOI table its entries.
     Without a window: z-score over the real pixels, of all colours together; a constant image becomes 0.
     MONOCHROME1 is turned after the window (PS3.3 C.11.2.1.2), which for both is a change of sign.
     What `pad` adds, and areas without a real pixel, get the minimum of the resized real pixels.
 
     Raises:
-        SampleError: `pixels_missing` where every pixel is padding.
+        SampleError: `pixels_missing` where every pixel is padding; `voi_missing` or `bad_voi` where the recipe asks for
+            a window or table of the header that is not there or cannot be used.
     """
     planes = _planes(frame, recipe.channels)
     shape = _target_shape(planes, pixels, recipe)
     window = _window(planes, pixels, recipe)
-    if window is not None:
+    if recipe.voi is not None:
+        planes = apply_voi(planes, choose_voi(frame.voi, recipe.voi))
+        center, gain = 0.5, 4.0
+    elif window is not None:
         planes = apply_window(planes, float(window[0]), float(window[1]), "LINEAR_EXACT")
         center, gain = 0.5, 4.0
     else:

@@ -1,16 +1,20 @@
-"""Stored values to modality values. Source: DICOM PS3.3 C.11.1 (modality LUT), C.7.5.1.1.2 (pixel padding)."""
+"""Stored values to modality values, and PET to SUV.
+
+Source: DICOM PS3.3 C.11.1 (modality LUT), C.7.5.1.1.2 (pixel padding), C.8.9.1.1.3 (PET units).
+"""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
-from medray.archive.instance import Instance, LookupTable, PixelModule
+from medray.archive.instance import Instance, LookupTable, PixelModule, Voi
 from medray.errors import Reason, SampleError
 from medray.pixels.decode import decode_frame
 from medray.pixels.value_kernels import rescale_into
+from medray.settings import PetValues
 
 Stored = Shaped[np.ndarray, "rows columns *samples"]
 Values = Float32[np.ndarray, "rows columns *samples"]
@@ -26,20 +30,43 @@ class FrameValues:
         mask: true where a pixel is real; None where all are. Padding and values that are no number are not real.
         decoder: library and function that decoded the frame.
         flags: what had to be recovered.
+        voi: the windows and VOI tables that the header offers for grey values.
     """
 
     values: Values
     mask: Mask | None
     decoder: str
     flags: tuple[str, ...]
+    voi: Voi = ()
 
 
-def frame_values(instance: Instance, frame: int) -> FrameValues:
+def frame_values(instance: Instance, frame: int, pet: PetValues = "modality") -> FrameValues:
     """Decode one frame and bring it to modality values, each frame with its own rescale.
 
+    Args:
+        frame: from 0.
+        pet: PET values as the header's units, or as SUV by body weight.
+
     Raises:
-        SampleError: where the frame cannot be decoded; `bad_rescale` where its rescale gives no values.
+        SampleError: where the frame cannot be decoded; `bad_rescale` where its rescale gives no values; `suv_missing`
+            where SUV is asked for and the header does not hold all that it takes.
     """
+    found = _frame_values(instance, frame)
+    pixels = instance.pixels
+    if pixels.voi and found.values.ndim == 2:
+        found = replace(found, voi=pixels.voi[frame if len(pixels.voi) > 1 else 0])
+    if pet == "suv_bw" and pixels.modality == "PT":
+        found = replace(found, values=_body_weight_suv(found.values, pixels), voi=())
+    return found
+
+
+def _body_weight_suv(values: Values, pixels: PixelModule) -> Values:
+    if pixels.suv is None or pixels.suv.factor is None:
+        raise SampleError(Reason.SUV_MISSING, pixels.suv.problem if pixels.suv else "")
+    return values * np.float32(pixels.suv.factor)
+
+
+def _frame_values(instance: Instance, frame: int) -> FrameValues:
     pixels = instance.pixels
     decoded = decode_frame(instance, frame)
     flags: tuple[str, ...] = (*pixels.flags, *decoded.flags)

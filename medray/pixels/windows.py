@@ -1,13 +1,11 @@
 """VOI windows. Source: DICOM PS3.3 C.11.2.1.2 (LINEAR), C.11.2.1.3.1 (SIGMOID), C.11.2.1.3.2 (LINEAR_EXACT)."""
 
-from typing import Literal
-
 import numpy as np
 from jaxtyping import Float32
 
+from medray.archive.instance import WindowFunction
 from medray.errors import SettingsError
 
-WindowFunction = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 Values = Float32[np.ndarray, "*shape"]
 
 

@@ -128,7 +128,7 @@ def _frames(
 
 
 def _prepared(record: dict[str, Any], instance: Instance, frame: int, recipe: Recipe) -> dict[str, Any]:
-    values = frame_values(instance, frame)
+    values = frame_values(instance, frame, recipe.pet)
     image = prepare_image(values, instance.pixels, recipe)
     flags = sorted({*(record["flags"] or ()), *values.flags})
     sample = _outcome(record, frame) | {"status": "ok", "reason": None, "detail": None}
