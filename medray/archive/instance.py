@@ -91,8 +91,8 @@ class PixelModule:
     palette: Palette | None = None
     voi: tuple[Voi, ...] = ()
     suv: SuvScale | None = None
-    padding_value: int | None = None
-    padding_range_limit: int | None = None
+    padding_value: int | float | None = None
+    padding_range_limit: int | float | None = None
     spacing_mm: tuple[float, float] | None = None
     spacing_source: str | None = None
     pixel_aspect_ratio: tuple[int, int] | None = None

@@ -11,7 +11,7 @@ from medray.archive.instance import LookupTable, PixelModule
 from medray.archive.lookup import MODALITY_LUT_SEQUENCE, PALETTE_TAGS, modality_lut, palette
 from medray.archive.pet import PET_TAGS, suv_scale
 from medray.archive.rows import BINARIES, INDEX_TAGS, RESCALES, number_of_frames
-from medray.archive.values import binary, code, decimal, decimals
+from medray.archive.values import binary, code, decimal, decimals, doubles
 from medray.archive.voi import VOI_TAGS, read_voi
 from medray.errors import Reason, SampleError
 
@@ -19,6 +19,7 @@ SAMPLES_AT_MOST = 2**28
 FRAMES_AT_MOST = 2**20
 MODALITY, PHOTOMETRIC, PLANAR, ASPECT = 0x00080060, 0x00280004, 0x00280006, 0x00280034
 PADDING, PADDING_LIMIT = 0x00280120, 0x00280121
+FLOAT_PADDING = {32: (0x00280122, 0x00280124), 64: (0x00280123, 0x00280125)}  # value, range limit
 EXTENDED_OFFSETS, EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
 FRAME_GROUPS = spacing.FRAME_GROUPS
 VALUE_TRANSFORMATION = 0x00289145
@@ -29,6 +30,7 @@ INSTANCE_TAGS = INDEX_TAGS.union(
     PALETTE_TAGS,
     VOI_TAGS,
     PET_TAGS,
+    *FLOAT_PADDING.values(),
 )
 
 Rescale = tuple[tuple[float, float], ...]
@@ -47,6 +49,7 @@ def pixel_module(header: Header, syntax: str) -> PixelModule:
     if groups and len(groups) != frames:
         header.flag("functional_groups_differ_from_frames")
     distance, source = _spacing(header, groups)
+    padding, padding_limit = _padding(header, pixels)
     photometric, modality = pixels["photometric_interpretation"], code(header, MODALITY)
     rescale, table = _rescale(header, groups, frames), modality_lut(header, pixels["pixel_representation"])
     return PixelModule(
@@ -58,8 +61,8 @@ def pixel_module(header: Header, syntax: str) -> PixelModule:
         palette=palette(header) if photometric == "PALETTE COLOR" else None,
         voi=read_voi(header, frames, signed=_signed_values(pixels, rescale, table)),
         suv=suv_scale(header) if modality == "PT" else None,
-        padding_value=binary(header, PADDING, signed=pixels["pixel_representation"] == 1),
-        padding_range_limit=binary(header, PADDING_LIMIT, signed=pixels["pixel_representation"] == 1),
+        padding_value=padding,
+        padding_range_limit=padding_limit,
         spacing_mm=distance,
         spacing_source=source,
         pixel_aspect_ratio=_aspect(header),
@@ -179,6 +182,16 @@ def _signed_values(pixels: dict[str, Any], rescale: Rescale, table: LookupTable 
     bits, signed = min(pixels["bits_stored"], 64), pixels["pixel_representation"] == 1
     ends = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     return min(slope * end + intercept for slope, intercept in rescale or ((1.0, 0.0),) for end in ends) < 0
+
+
+def _padding(header: Header, pixels: dict[str, Any]) -> tuple[float | None, float | None]:
+    """Pixel Padding Value and Range Limit, of float pixel data their float ones."""
+    if pixels["float_bits"] is None:
+        value, limit = (binary(header, tag, pixels["pixel_representation"] == 1) for tag in (PADDING, PADDING_LIMIT))
+        return value, limit
+    bits = pixels["float_bits"]
+    first, last = (doubles(header, tag, single=bits == 32) for tag in FLOAT_PADDING[bits])
+    return first[0] if first else None, last[0] if last else None
 
 
 def _aspect(header: Header) -> tuple[int, int] | None:

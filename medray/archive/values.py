@@ -145,12 +145,12 @@ def binary(header: Header, tag: int, signed: bool = False) -> int | None:
     return number
 
 
-def doubles(header: Header, tag: int) -> tuple[float, ...] | None:
-    """All values of an FD element; None where absent or not finite."""
-    raw = header.values.get(tag)
-    if not raw or len(raw) % 8:
+def doubles(header: Header, tag: int, *, single: bool = False) -> tuple[float, ...] | None:
+    """All values of an FD (`single`: FL) element; None where absent or not finite."""
+    raw, width = header.values.get(tag), 4 if single else 8
+    if not raw or len(raw) % width:
         return None
-    numbers = struct.unpack(f"{'<' if header.coding.little else '>'}{len(raw) // 8}d", raw)
+    numbers = struct.unpack(f"{'<' if header.coding.little else '>'}{len(raw) // width}{'f' if single else 'd'}", raw)
     return numbers if all(map(math.isfinite, numbers)) else None
 
 

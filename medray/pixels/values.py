@@ -72,17 +72,20 @@ def _frame_values(instance: Instance, frame: int) -> FrameValues:
     flags: tuple[str, ...] = (*pixels.flags, *decoded.flags)
     if decoded.stored.ndim == 3:
         return FrameValues(decoded.stored.astype(np.float32), None, decoded.decoder, flags)
-    if decoded.stored.dtype.kind == "f":
-        values, mask = _finite(decoded.stored)
-        flags = flags if mask is None else (*flags, "non_finite_pixels")
-        return FrameValues(values, mask, decoded.decoder, flags)
     mask = padding_mask(decoded.stored, pixels)
+    if decoded.stored.dtype.kind == "f":
+        values, finite = _finite(decoded.stored)
+        flags = flags if finite is None else (*flags, "non_finite_pixels")
+        return FrameValues(values, _both(finite, mask), decoded.decoder, flags)
     values, more = _modality_values(decoded.stored, pixels, frame)
     return FrameValues(values, mask, decoded.decoder, (*flags, *more))
 
 
 def padding_mask(stored: Stored, pixels: PixelModule) -> Mask | None:
-    """True where a stored value is not Pixel Padding Value (0028,0120) … Range Limit (0028,0121); None = everywhere."""
+    """True where a stored value is not Pixel Padding Value (0028,0120) … Range Limit (0028,0121); None = everywhere.
+
+    Of float pixel data it is Float Pixel Padding Value (0028,0122) … Range Limit (0028,0124), or the Double ones.
+    """
     if pixels.padding_value is None:
         return None
     ends = [pixels.padding_value]
@@ -93,8 +96,10 @@ def padding_mask(stored: Stored, pixels: PixelModule) -> Mask | None:
     return None if mask.all() else mask
 
 
-def _as_stored(value: int, pixels: PixelModule) -> int:
+def _as_stored(value: int | float, pixels: PixelModule) -> int | float:
     """The padding value in the sign of the pixels: headers often write -2000 as 63536."""
+    if pixels.float_bits is not None:
+        return value
     span = 1 << pixels.bits_allocated
     if pixels.pixel_representation == 1:
         return value - span if value >= span // 2 else value
@@ -110,6 +115,10 @@ def _finite(stored: Stored) -> tuple[Values, Mask | None]:
         return values, None
     values[~mask] = 0
     return values, mask
+
+
+def _both(one: Mask | None, other: Mask | None) -> Mask | None:
+    return other if one is None else one if other is None else one & other
 
 
 def _modality_values(stored: Stored, pixels: PixelModule, frame: int) -> tuple[Values, tuple[str, ...]]:
