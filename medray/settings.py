@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 PathStyle = Literal["sealed", "plain"]
-PetValues = Literal["modality", "suv_bw"]
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,7 @@ class Recipe:
         ct_window: (center, width) in Hounsfield units applied to CT where `window` is none; null = z-score for CT too.
         voi: the header's own window or VOI table, by its number (from 0, windows first) or by its explanation, in the
             place of `window` and `ct_window`; none = never the header's. An image without it fails as `voi_missing`.
-        pet: PET values in the units of their header (`modality`), or as SUV by body weight (`suv_bw`); an image whose
-            header does not hold all that this takes fails as `suv_missing`.
+        pet: PET in the units of its header (`modality`), or as SUV by body weight (`suv_bw`, else `suv_missing`).
         clip_percent: cut this share (in percent) at each end before the z-score. Off by default: small bright
             lesions live there.
         invert_monochrome1: make high values bright in every image (PS3.3 C.7.6.3.1.2).
@@ -61,7 +59,7 @@ class Recipe:
     window: tuple[float, float] | None = None
     ct_window: tuple[float, float] | None = (40.0, 400.0)
     voi: int | str | None = None
-    pet: PetValues = "modality"
+    pet: Literal["modality", "suv_bw"] = "modality"
     clip_percent: float = 0.0
     invert_monochrome1: bool = True
     graph: GraphRecipe = field(default_factory=GraphRecipe)

@@ -6,6 +6,7 @@ Source: DICOM PS3.3 C.11.1 (modality LUT), C.7.5.1.1.2 (pixel padding), C.8.9.1.
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
@@ -14,11 +15,11 @@ from medray.archive.instance import Instance, LookupTable, PixelModule, Voi
 from medray.errors import Reason, SampleError
 from medray.pixels.decode import decode_frame
 from medray.pixels.value_kernels import rescale_into
-from medray.settings import PetValues
 
 Stored = Shaped[np.ndarray, "rows columns *samples"]
 Values = Float32[np.ndarray, "rows columns *samples"]
 Mask = Bool[np.ndarray, "rows columns"]
+PetValues = Literal["modality", "suv_bw"]
 
 
 @dataclass(frozen=True)
