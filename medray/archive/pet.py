@@ -37,6 +37,7 @@ PET_TAGS = frozenset((CORRECTED_IMAGE, UNITS, SUV_TYPE, DECAY_CORRECTION, *SERIE
 HEAVIEST_KG = 1000.0
 LEAST_BQ = 1e4  # a dose below it is in MBq
 HALF_LIVES_AT_MOST = 10
+FACTOR_AT_MOST = 1e6
 
 
 class _MissingError(Exception):
@@ -46,9 +47,10 @@ class _MissingError(Exception):
 def suv_scale(header: Header) -> SuvScale:
     """The factor from modality values to SUV by body weight, or why there is none: it is never assumed to be 1."""
     try:
-        return SuvScale(_factor(header))
+        factor = _factor(header)
     except _MissingError as missing:
         return SuvScale(None, str(missing))
+    return SuvScale(factor) if factor < FACTOR_AT_MOST else SuvScale(None, "the factor is larger than any can be")
 
 
 def _factor(header: Header) -> float:
@@ -95,6 +97,8 @@ def _per_becquerel(header: Header) -> float:
     if dose < LEAST_BQ:
         header.flag("dose_in_mbq")
         dose *= 1e6
+    if dose < LEAST_BQ:
+        raise _MissingError("Radionuclide Total Dose (0018,1074) is too small for any unit")
     return weight * 1000 / (dose * _decay(header, isotopes[0]))
 
 

@@ -16,6 +16,8 @@ from medray.settings import Recipe
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue. Source: ITU-R BT.601, the Y of YBR_FULL (PS3.3 C.7.6.3.1.2)."""
+FLAT = 1e-60
+"""Variance of an image that is constant as far as float32 can divide by its deviation."""
 
 Planes = Float32[np.ndarray, "planes rows columns"]
 
@@ -92,7 +94,8 @@ def _z_score(planes: Planes, mask: Mask | None, clip_percent: float) -> tuple[Pl
         mean, variance = moments(planes.reshape(-1))
     else:
         _, mean, variance = masked_moments(planes.reshape(-1), np.tile(mask.reshape(-1), len(planes)))
-    return planes, mean, 1 / math.sqrt(variance) if variance > 1e-12 * mean * mean else 0.0
+    flat = variance <= max(1e-12 * mean * mean, FLAT)
+    return planes, mean, 0.0 if flat else 1 / math.sqrt(variance)
 
 
 def _place(

@@ -3,7 +3,6 @@
 Source: DICOM PS3.3 C.11.1 (modality LUT), C.7.5.1.1.2 (pixel padding), C.8.9.1.1.3 (PET units).
 """
 
-import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -19,6 +18,8 @@ from medray.pixels.value_kernels import rescale_into
 Stored = Shaped[np.ndarray, "rows columns *samples"]
 Values = Float32[np.ndarray, "rows columns *samples"]
 Mask = Bool[np.ndarray, "rows columns"]
+LARGEST = 1e20
+"""Slopes and intercepts beyond it, and slopes below its inverse, are mistakes."""
 PetValues = Literal["modality", "suv_bw"]
 
 
@@ -64,7 +65,11 @@ def frame_values(instance: Instance, frame: int, pet: PetValues = "modality") ->
 def _body_weight_suv(values: Values, pixels: PixelModule) -> Values:
     if pixels.suv is None or pixels.suv.factor is None:
         raise SampleError(Reason.SUV_MISSING, pixels.suv.problem if pixels.suv else "")
-    return values * np.float32(pixels.suv.factor)
+    with np.errstate(over="ignore"):
+        suv: Values = values * np.float32(pixels.suv.factor)
+    if not np.isfinite(suv).all():
+        raise SampleError(Reason.SUV_MISSING, "values too large for any unit")
+    return suv
 
 
 def _frame_values(instance: Instance, frame: int) -> FrameValues:
@@ -139,9 +144,10 @@ def apply_rescale(stored: Stored, slope: float, intercept: float) -> Values:
     """stored x slope + intercept, the float64 result rounded once to float32.
 
     Raises:
-        SampleError: `bad_rescale` for a slope of 0, or a slope or intercept that is no number.
+        SampleError: `bad_rescale` for a slope of 0, a slope or intercept that is no number, or one with which float32
+            could not be normalised any more.
     """
-    if slope == 0 or not (math.isfinite(slope) and math.isfinite(intercept)):
+    if not (1 / LARGEST < abs(slope) < LARGEST and abs(intercept) < LARGEST):
         detail = f"Rescale Slope (0028,1053) {slope:g}, Rescale Intercept (0028,1052) {intercept:g}"
         raise SampleError(Reason.BAD_RESCALE, detail)
     if (slope, intercept) == (1, 0):

@@ -6,6 +6,8 @@ from jaxtyping import Float32
 from medray.archive.instance import WindowFunction
 from medray.errors import SettingsError
 
+FARTHEST = 1e30
+"""Centers and widths beyond it, and widths below its inverse, are no windows: float32 could not hold the ramp."""
 Values = Float32[np.ndarray, "*shape"]
 
 
@@ -46,6 +48,6 @@ def check_window(center: float, width: float, function: WindowFunction) -> None:
     """
     lowest = "at least 1" if function == "LINEAR" else "above 0"
     good = width >= 1 if function == "LINEAR" else width > 0
-    if not (good and np.isfinite(center) and np.isfinite(width)):
+    if not (good and abs(center) < FARTHEST and 1 / FARTHEST < width < FARTHEST):
         what = f"window (center {center:g}, width {width:g}) for {function}: Window Width (0028,1051) must be {lowest}."
         raise SettingsError(what, "Give center and width in modality values, for example [40, 400] for CT.")

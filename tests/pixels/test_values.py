@@ -38,7 +38,7 @@ def test_every_frame_has_its_own_rescale() -> None:
     assert [float(frame_values(instance, frame).values[0, 0]) for frame in (0, 1)] == [10.0, 13.0]
 
 
-@pytest.mark.parametrize("pair", [(0.0, 5.0), (float("nan"), 0.0), (1.0, float("inf"))])
+@pytest.mark.parametrize("pair", [(0.0, 5.0), (float("nan"), 0.0), (1.0, float("inf")), (1e39, 0.0), (1e-39, 0.0)])
 def test_a_slope_of_zero_never_gives_a_black_image(pair: tuple[float, float]) -> None:
     with pytest.raises(SampleError, match=r"bad_rescale: Rescale Slope \(0028,1053\)"):
         frame_values(stored_instance(STORED, rescale=(pair,)), 0)
@@ -122,6 +122,13 @@ def test_pet_without_a_factor_fails_only_where_suv_is_asked_for() -> None:
     assert frame_values(instance, 0).values[0, 1] == 2000
     with pytest.raises(SampleError, match=r"suv_missing: Units \(0054,1001\)"):
         frame_values(instance, 0, "suv_bw")
+
+
+def test_suv_that_no_number_can_hold_fails() -> None:
+    stored = np.array([[3e38]], np.float32)
+    header: dict[str, Any] = described(stored) | {"float_bits": 32, "modality": "PT", "suv": SuvScale(100.0)}
+    with pytest.raises(SampleError, match="suv_missing: values too large"):
+        frame_values(encoded_instance(stored.tobytes(), (1, 1), EXPLICIT, **header), 0, "suv_bw")
 
 
 def test_what_is_no_pet_stays_as_it_is() -> None:
