@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from pydicom.pixels.processing import apply_voi as apply_voi_of_pydicom
+from pydicom.pixels import processing
 from pydicom.uid import ExplicitVRLittleEndian
 
 from medray.archive.instance import LookupTable, PixelModule, Window
@@ -16,7 +16,7 @@ from medray.pixels.prepare import prepare_image
 from medray.pixels.values import FrameValues, frame_values
 from medray.pixels.voi import apply_voi, choose_voi
 from medray.settings import Recipe
-from tests.archive.makers import dicom_bytes, image
+from tests.archive.makers import SHIPPED, dicom_bytes, image
 from tests.archive.test_voi import lut, of_frames, words
 from tests.pixels.instances import EXPLICIT
 
@@ -82,9 +82,22 @@ def test_a_table_gives_what_pydicom_gives(bits):
     entries = tuple(np.linspace(2**bits - 1, 0, 64).astype(int).tolist())
     data = dicom_bytes(pixels, VOILUTSequence=lut(64, 2, bits, words(*entries)))
     dataset = pydicom.dcmread(io.BytesIO(data))
-    expected = apply_voi_of_pydicom(pixels, dataset) / (2**bits - 1)
+    expected = processing.apply_voi(pixels, dataset) / (2**bits - 1)
     instance = read_instance(data, "dicom")
     assert apply_voi(pixels.astype(np.float32), instance.pixels.voi[0][0]) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("name", "index"), [("MR_small.dcm", 0), ("examples_overlay.dcm", 1), ("wg04/REF/MR4_UNC", 0)])
+@pytest.mark.filterwarnings("ignore")
+def test_windows_of_real_files_give_what_pydicom_gives(name, index, request):
+    path = request.getfixturevalue("medray_data") / name if "/" in name else SHIPPED / name
+    dataset, instance = pydicom.dcmread(path), read_instance(path.read_bytes(), "dicom")
+    frame, bits = frame_values(instance, 0), dataset.BitsStored
+    rescaled = processing.apply_modality_lut(dataset.pixel_array, dataset)
+    shown = processing.apply_windowing(rescaled, dataset, index)
+    ends = np.array([0, 2**bits - 1]) - (2 ** (bits - 1) if dataset.PixelRepresentation else 0)
+    low, high = processing.apply_modality_lut(ends, dataset)
+    np.testing.assert_allclose(apply_voi(frame.values, frame.voi[index]), (shown - low) / (high - low), atol=1e-6)
 
 
 def test_an_eight_bit_table_of_300_entries_is_not_indexed_by_a_byte():

@@ -1,14 +1,16 @@
+import io
 import pathlib
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.sequence import Sequence
 
 from medray.errors import GeometryError, SampleError
 from medray.pixels.geometry import GeometryStatus
 from medray.pixels.volume import Volume, build_volumes, regular_parts
-from tests.archive.makers import dicom_bytes
+from tests.archive.makers import dicom_bytes, saved
 from tests.pixels.segmentations import item
 from tests.pixels.series import ORIENTATION, heights, slice_bytes, slice_pixels
 
@@ -123,6 +125,23 @@ def test_frames_are_ordered_by_position_each_with_its_own_slope_whatever_the_ord
     volume = only([data])
     assert volume.positions_mm[:, 2].tolist() == [0.0, 5.0, 10.0, 15.0]
     assert heights(volume.values) == [100 * index * slopes[index] - index for index in range(4)]
+
+
+def test_a_volume_of_pet_is_in_suv_where_asked_and_refused_where_it_cannot_be() -> None:
+    pet = {"Modality": "PT", "CorrectedImage": ["ATTN", "DECY"], "Units": "CNTS", "RescaleSlope": 2}
+    scaled = [with_private(slice_bytes(index, **pet), factor) for index, factor in enumerate(["0.5", "0.25"])]
+    (volume,) = build_volumes(scaled, "suv_bw").volumes
+    assert heights(volume.values) == [0.0, 50.0]
+    assert heights(only(scaled).values) == [0.0, 200.0]
+    with pytest.raises(SampleError, match="suv_missing: .*CNTS"):
+        build_volumes([slice_bytes(0, **pet)], "suv_bw")
+
+
+def with_private(data: bytes, factor: str) -> bytes:
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    dataset.add_new(0x70530010, "LO", "Philips PET Private Group")
+    dataset.add_new(0x70531000, "DS", factor)
+    return saved(dataset)
 
 
 def test_padding_of_one_slice_is_masked_in_that_slice_only() -> None:
