@@ -104,6 +104,7 @@ class Reason(StrEnum):
     FRAME_MISSING = "frame_missing"
     IMAGE_TOO_LARGE = "image_too_large"
     DECODE_FAILED = "decode_failed"
+    DECODERS_DISAGREE = "decoders_disagree"
     DECODER_CRASHED = "decoder_crashed"
     DECODER_TIMEOUT = "decoder_timeout"
     DECODER_OUT_OF_MEMORY = "decoder_out_of_memory"

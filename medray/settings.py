@@ -5,6 +5,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from medray.image_settings import DecodeSettings
+
 PathStyle = Literal["sealed", "plain"]
 
 
@@ -19,8 +21,7 @@ class GraphRecipe:
             prepared images have a standard deviation of about 1, so 0.3 means: one region's side away counts as much
             as 0.3 standard deviations. On an image scaled to [0, 1] whose standard deviation is a third, that is 0.1.
         iterations: SLIC sweeps.
-        blur_px: standard deviation of the blur that places the regions, 1/16 of a region's side at the most; features
-            come from the unblurred image.
+        blur_px: deviation of the blur that places the regions, 1/16 of a region's side at most; features are unblurred.
         texture: add the texture statistics (multi-scale DoG, gradient, coherence, histogram) to the node features.
         position: add each region's (row, column) to the node features.
     """
@@ -47,8 +48,7 @@ class Recipe:
         voi: the header's own window or VOI table, by its number (from 0, windows first) or by its explanation, in the
             place of `window` and `ct_window`; none = never the header's. An image without it fails as `voi_missing`.
         pet: PET in the units of its header (`modality`), or as SUV by body weight (`suv_bw`, else `suv_missing`).
-        clip_percent: cut this share (in percent) at each end before the z-score. Off by default: small bright
-            lesions live there.
+        clip_percent: cut this share (percent) at each end before the z-score; off: small bright lesions live there.
         invert_monochrome1: make high values bright in every image (PS3.3 C.7.6.3.1.2).
         graph: how the prepared image becomes a region graph, for models that want one.
     """
@@ -80,8 +80,6 @@ class RaySettings:
         unit_bytes: decoded pixels a unit holds at the most: one read task, one block, one part file.
         max_retries: times that Ray starts a task again whose worker died.
         no_progress_s: seconds without a finished unit after which the job ends and names the stage.
-        frame_seconds: time in which a frame must be decoded and prepared, or it fails as `decoder_timeout`.
-        decoder_gibibytes: memory of a decoding process; the frame that wants more fails as `decoder_out_of_memory`.
     """
 
     address: str | None = None
@@ -89,8 +87,6 @@ class RaySettings:
     unit_bytes: int = 64 * 2**20
     max_retries: int = 3
     no_progress_s: int = 600
-    frame_seconds: float = 60.0
-    decoder_gibibytes: float = 8.0
 
 
 @dataclass(frozen=True)
@@ -216,6 +212,7 @@ class TrainSettings:
         labels: the labels.
         split: the split.
         recipe: stored values to model input.
+        decode: what decoding may take, and how it is checked.
         optimizer: the optimizer.
         seeds: how many models, each from a seed of its own; the summary has their mean and interval.
         seed: the first seed.
@@ -233,6 +230,7 @@ class TrainSettings:
     labels: LabelSettings = field(default_factory=LabelSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     recipe: Recipe = field(default_factory=Recipe)
+    decode: DecodeSettings = field(default_factory=DecodeSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     seeds: int = 1
     seed: int = 0
@@ -258,6 +256,7 @@ class ScoreSettings:
         stages: read, decode, convert and score in one actor (`fused`), or read and convert in tasks of their own
             that feed the model actors (`actors`).
         max_failed_fraction: end with exit code 3 where a larger share of the samples failed.
+        decode: what decoding may take, and how it is checked.
         ray: where the job runs.
     """
 
@@ -270,6 +269,7 @@ class ScoreSettings:
     use_gpu: bool = False
     stages: Literal["fused", "actors"] = "fused"
     max_failed_fraction: float = 1.0
+    decode: DecodeSettings = field(default_factory=DecodeSettings)
     ray: RaySettings = field(default_factory=RaySettings)
 
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from docs.make_tables import PAGE, page
+from docs.make_tables import DECODERS, PAGE, decoders_page, page
 from medray.cli import VERBS
 from medray.models.catalog import MODELS
 
@@ -12,6 +12,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_the_page_of_tables_is_made_from_the_schemas():
     assert PAGE.read_text() == page(), "run: python docs/make_tables.py"
+
+
+def test_the_page_of_decoders_is_made_from_the_codecs():
+    assert DECODERS.read_text() == decoders_page(), "run: python docs/make_tables.py"
 
 
 def test_the_readme_names_every_verb_and_model():

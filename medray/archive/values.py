@@ -9,9 +9,6 @@ import struct
 import warnings
 from datetime import date
 
-from pydicom.charset import convert_encodings, decode_bytes, python_encoding
-from pydicom.datadict import keyword_for_tag
-
 from medray.archive.headers import Header
 
 SPECIFIC_CHARACTER_SET = 0x00080005
@@ -27,12 +24,13 @@ DATE = re.compile(r"(\d{4})\.?(\d\d)\.?(\d\d)$")
 DATE_TIME = re.compile(r"(\d{8})(\d{4}(?:\d\d)?(?:\.\d*)?)([+-]\d{4})?$")
 DAY_S = 86400
 PRIVATE_BLOCKS = range(0x10, 0x100)
-CHARACTER_SETS = frozenset(python_encoding.values())
 GB2312_IN_G1 = "\x1b$)A"  # of ISO 2022 IR 58; pydicom leaves it in the text
 
 
 def bad(header: Header, tag: int) -> None:
     """Flag an element whose value breaks its representation, by keyword."""
+    from pydicom.datadict import keyword_for_tag
+
     header.flag(f"bad_value:{keyword_for_tag(tag) or f'{tag:08X}'}")
 
 
@@ -54,13 +52,15 @@ def raw_text(header: Header, tag: int) -> str | None:
 
 
 def _foreign(header: Header, raw: bytes) -> str:
+    from pydicom.charset import convert_encodings, decode_bytes, python_encoding
+
     declared = header.values.get(SPECIFIC_CHARACTER_SET, b"").decode("latin-1").strip(" \0").split("\\")
     if any(declared):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             try:
                 encodings = convert_encodings(declared)
-                if CHARACTER_SETS.issuperset(encodings):  # pydicom takes any codec of Python's, punycode too
+                if set(encodings) <= set(python_encoding.values()):  # pydicom takes any codec of Python's, punycode too
                     return decode_bytes(raw, encodings, DELIMITERS).replace(GB2312_IN_G1, "")
             except Exception:  # an unknown or misused set raises many types; the guess below is flagged
                 pass

@@ -12,6 +12,8 @@ from jaxtyping import Bool, Float32, Shaped
 
 from medray.archive.instance import Instance, LookupTable, PixelModule, Voi
 from medray.errors import Reason, SampleError
+from medray.image_settings import DecodeSettings
+from medray.pixels.cross_check import cross_check, is_constant
 from medray.pixels.decode import decode_frame
 from medray.pixels.value_kernels import rescale_into
 
@@ -21,6 +23,7 @@ Mask = Bool[np.ndarray, "rows columns"]
 LARGEST = 1e20
 """Slopes and intercepts beyond it, and slopes below its inverse, are mistakes."""
 PetValues = Literal["modality", "suv_bw"]
+DEFAULT = DecodeSettings()
 
 
 @dataclass(frozen=True)
@@ -42,18 +45,27 @@ class FrameValues:
     voi: Voi = ()
 
 
-def frame_values(instance: Instance, frame: int, pet: PetValues = "modality") -> FrameValues:
+def frame_values(
+    instance: Instance,
+    frame: int,
+    decode: DecodeSettings = DEFAULT,
+    *,
+    checked: bool = False,
+    pet: PetValues = "modality",
+) -> FrameValues:
     """Decode one frame and bring it to modality values, each frame with its own rescale.
 
     Args:
-        frame: from 0.
-        pet: PET values as the header's units, or as SUV by body weight.
+        checked: decode it by a second decoder too. A frame of one value is always: a decoder that gives up in silence
+            gives such frames.
+        pet: PET values in the header's units, or as SUV by body weight.
 
     Raises:
-        SampleError: where the frame cannot be decoded; `bad_rescale` where its rescale gives no values; `suv_missing`
-            where SUV is asked for and the header does not hold all that it takes.
+        SampleError: where the frame cannot be decoded; `decoders_disagree` where two decoders read it differently;
+            `bad_rescale` where its rescale gives no values; `suv_missing` where SUV is asked for and the header does
+            not hold all that it takes.
     """
-    found = _frame_values(instance, frame)
+    found = _modality_frame(instance, frame, decode, checked)
     pixels = instance.pixels
     if pixels.voi and found.values.ndim == 2:
         found = replace(found, voi=pixels.voi[frame if len(pixels.voi) > 1 else 0])
@@ -72,10 +84,14 @@ def _body_weight_suv(values: Values, pixels: PixelModule) -> Values:
     return suv
 
 
-def _frame_values(instance: Instance, frame: int) -> FrameValues:
+def _modality_frame(instance: Instance, frame: int, decode: DecodeSettings, checked: bool) -> FrameValues:
     pixels = instance.pixels
-    decoded = decode_frame(instance, frame)
+    decoded = decode_frame(instance, frame, max_samples=decode.max_samples)
     flags: tuple[str, ...] = (*pixels.flags, *decoded.flags)
+    if constant := is_constant(decoded.stored):
+        flags = (*flags, "constant_image")
+    if checked or (constant and decoded.decoder != "numpy"):
+        flags = (*flags, *cross_check(instance, frame))
     if decoded.stored.ndim == 3:
         return FrameValues(decoded.stored.astype(np.float32), None, decoded.decoder, flags)
     mask = padding_mask(decoded.stored, pixels)

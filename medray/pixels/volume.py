@@ -182,7 +182,7 @@ def _values(slices: tuple[Slice, ...], pet: PetValues) -> tuple[list[Slice], Gri
 
 
 def _grey(item: Slice, pet: PetValues) -> FrameValues:
-    frame = frame_values(item.instance, item.plane.frame, pet)
+    frame = frame_values(item.instance, item.plane.frame, pet=pet)
     if frame.values.ndim != 2:
         raise GeometryError("A volume is made of grey values, and this series is in colour.")
     return frame

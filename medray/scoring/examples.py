@@ -82,7 +82,7 @@ def explained(
         SampleError: the object cannot be read or decoded any more.
     """
     instance = read_instance(read_object(row, key), row["format"])
-    values = frame_values(instance, row["frame"], bundle.recipe.pet)
+    values = frame_values(instance, row["frame"], pet=bundle.recipe.pet)
     image = prepare_image(values, instance.pixels, bundle.recipe)
     if bundle.input_kind == "image":
         return image[0], layer_cam(model, torch.from_numpy(image), class_number)  # type: ignore[arg-type]

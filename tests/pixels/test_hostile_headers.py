@@ -57,7 +57,7 @@ def test_mutated_headers_give_finite_images_or_a_reason(name: str) -> None:
             continue
         for recipe in recipes:
             try:
-                frame = frame_values(instance, 0, recipe.pet)
+                frame = frame_values(instance, 0, pet=recipe.pet)
                 assert np.isfinite(prepare_image(frame, instance.pixels, recipe)).all()
                 used += 1
             except SampleError:

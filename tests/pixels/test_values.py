@@ -114,25 +114,28 @@ SUV_HEADER: dict[str, Any] = {"modality": "PT", "rescale": ((2.0, 0.0),)}
 def test_pet_becomes_suv_only_where_asked() -> None:
     instance = stored_instance(STORED, **SUV_HEADER, suv=SuvScale(0.25))
     assert frame_values(instance, 0).values[0, 1] == 2000
-    assert frame_values(instance, 0, "suv_bw").values[0, 1] == 500
+    assert frame_values(instance, 0, pet="suv_bw").values[0, 1] == 500
 
 
 def test_pet_without_a_factor_fails_only_where_suv_is_asked_for() -> None:
     instance = stored_instance(STORED, **SUV_HEADER, suv=SuvScale(None, "Units (0054,1001) are not BQML"))
     assert frame_values(instance, 0).values[0, 1] == 2000
     with pytest.raises(SampleError, match=r"suv_missing: Units \(0054,1001\)"):
-        frame_values(instance, 0, "suv_bw")
+        frame_values(instance, 0, pet="suv_bw")
 
 
 def test_suv_that_no_number_can_hold_fails() -> None:
     stored = np.array([[3e38]], np.float32)
     header: dict[str, Any] = described(stored) | {"float_bits": 32, "modality": "PT", "suv": SuvScale(100.0)}
     with pytest.raises(SampleError, match="suv_missing: values too large"):
-        frame_values(encoded_instance(stored.tobytes(), (1, 1), EXPLICIT, **header), 0, "suv_bw")
+        frame_values(encoded_instance(stored.tobytes(), (1, 1), EXPLICIT, **header), 0, pet="suv_bw")
 
 
 def test_what_is_no_pet_stays_as_it_is() -> None:
-    assert frame_values(stored_instance(STORED, modality="CT", rescale=((2.0, 0.0),)), 0, "suv_bw").values[0, 1] == 2000
+    assert (
+        frame_values(stored_instance(STORED, modality="CT", rescale=((2.0, 0.0),)), 0, pet="suv_bw").values[0, 1]
+        == 2000
+    )
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -141,7 +144,7 @@ def test_real_pet_in_grams_a_millilitre_is_its_reference_in_suv(medray_data: pat
     folders, largest = sorted((medray_data / "ibsi/dicom").glob("*/PET/image")), []
     for folder in folders:
         slices = [read_instance(path.read_bytes(), "dicom") for path in sorted(folder.glob("*.dcm"))]
-        suv = np.stack([frame_values(instance, 0, "suv_bw").values for instance in slices])
+        suv = np.stack([frame_values(instance, 0, pet="suv_bw").values for instance in slices])
         reference = read_nifti(medray_data / "ibsi/nifti" / folder.parts[-3] / "PET_image.nii.gz")[0]
         np.testing.assert_allclose(np.sort(suv.ravel()), np.sort(reference.ravel()), rtol=2e-7)
         largest.append(float(suv.max()))
@@ -154,7 +157,7 @@ def test_colour_has_no_rescale() -> None:
 
 
 def test_flags_of_header_and_decoder_come_along() -> None:
-    stored = np.array([[0xF001]], np.uint16)
+    stored = np.array([[0xF001, 5]], np.uint16)
     frame = frame_values(stored_instance(stored, bits_stored=12, high_bit=11, flags=("missing_preamble",)), 0)
     assert frame.flags == ("missing_preamble", "high_bits_masked")
 

@@ -14,7 +14,8 @@ from medray.archive.objects import index_object, rows_to_table
 from medray.errors import Reason
 from medray.samples import prepare
 from medray.samples.isolated import prepare_unit
-from medray.samples.prepare import image_batch, images_of, to_graphs
+from medray.samples.prepare import images_of
+from medray.samples.tables import image_batch, to_graphs
 from medray.settings import GraphRecipe, IndexSettings, Recipe
 from tests.archive.makers import KEY, dicom_bytes
 
@@ -64,7 +65,7 @@ def test_one_bad_image_costs_one_row_and_its_neighbours_nothing(tmp_path):
 
 
 def test_a_defect_of_ours_costs_one_row_too_and_names_only_its_type(tmp_path, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise ZeroDivisionError("Canary^Name")
 
     monkeypatch.setattr(prepare, "frame_values", broken)
