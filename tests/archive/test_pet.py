@@ -10,7 +10,10 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from medray.archive.headers import read_header
+from medray.archive.pet import FRAME_REFERENCE_TIME, HALF_LIFE, ISOTOPES, MANUFACTURER, PET_TAGS, _frame_offset_s
 from medray.archive.reading import read_instance
+from medray.archive.values import decimal
 from tests.archive.makers import dicom_dataset, image, saved
 
 UNDECAYED, AFTER_AN_HOUR = 2.0e-4, 2.0e-4 / 0.685175
@@ -30,6 +33,7 @@ ISOTOPE: dict[str, Any] = {
     "RadionuclideHalfLife": 6600,
     "RadiopharmaceuticalStartTime": "100000",
 }
+DECAY_FACTOR = 0x00541321
 LATE_SERIES = {"SeriesTime": "183000"}
 Private = tuple[int, str, int, str, str]
 
@@ -147,6 +151,18 @@ def test_the_start_of_the_scan_is_computed_from_the_frame_where_nothing_says_it(
         assert flags == ("scan_start_from_frame_time",)
     of_ge = frame | {"FrameReferenceTime": 360e3, "Manufacturer": "GE MEDICAL SYSTEMS"}
     assert scale(pet(LATE_SERIES | of_ge, half_life))[0].factor == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_average_count_rate_is_that_of_the_decay_factors_in_real_headers(medray_data):
+    """Decay Factor (0054,1321) of GE: from the start of the scan to the average count rate of the frame."""
+    paths = sorted((medray_data / "ibsi/dicom").glob("*/PET/image/*.dcm"))[::8]
+    for path in paths:
+        header = read_header(path.read_bytes(), whole=True, wanted=PET_TAGS | {DECAY_FACTOR})
+        half_life, start = decimal(header.items(ISOTOPES)[0], HALF_LIFE), decimal(header, FRAME_REFERENCE_TIME) / 1000
+        header.values.pop(MANUFACTURER)
+        average = start - _frame_offset_s(header, half_life)
+        assert 2 ** ((start + average) / half_life) == pytest.approx(decimal(header, DECAY_FACTOR), abs=6e-6)
+    assert len(paths) == 51
 
 
 @pytest.mark.parametrize("block", [0x10, 0x42, 0xFF])
