@@ -28,7 +28,8 @@ from medray.archive.identity import load_key
 from medray.pipelines.cluster import cluster
 from medray.pipelines.units import PlannedUnit, on_actors, unit_of, write_plan
 from medray.samples.isolated import prepare_unit
-from medray.samples.prepare import image_batch, images_of, usable
+from medray.samples.prepare import images_of
+from medray.samples.tables import image_batch, usable
 from medray.samples.units import cut_units
 from medray.settings import RaySettings, Recipe
 

@@ -1,4 +1,7 @@
-"""Write docs/tables.md from the schemas: `python docs/make_tables.py`. A test holds the page to them."""
+"""Write docs/tables.md from the schemas and docs/decoders.md from the codecs: `python docs/make_tables.py`.
+
+A test holds the pages to them.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +10,10 @@ import pyarrow as pa
 
 from medray import schema
 from medray.errors import Reason
+from medray.pixels.codecs import TRANSFER_SYNTAXES
 from medray.reports.reasons import REASONS
 
-PAGE = Path(__file__).with_name("tables.md")
+PAGE, DECODERS = (Path(__file__).with_name(name) for name in ("tables.md", "decoders.md"))
 TABLES = {
     "index": (schema.INDEX, "One object or shard member."),
     "predictions": (schema.PREDICTIONS, "One sample: a frame of an image, or an image that could not be read."),
@@ -24,6 +28,36 @@ A table is a folder of Parquet files. `_MANIFEST.json` is written last and names
 folder without it is not finished. `_RUN.json` holds what the job was asked for, so that only the same command goes on.
 Any Parquet reader opens the files that the manifest names.
 """
+
+
+DECODERS_HEAD = """# Decoders
+
+Made by `python docs/make_tables.py` from `medray/pixels/codecs.py`; edit that. `medray doctor` prints which of them run
+on your machine.
+
+The first decoder reads every frame. The second is asked where the first refuses, where a frame comes out with one
+value everywhere, and for the share of the frames that `--decode.cross-check` names (0.01: one in a hundred). Where the
+two read different values, lossless ones at all and lossy ones by more than 2 levels, the frame fails as
+`decoders_disagree`. The decoder that made a sample stands in its row, and so do the flags `cross_checked` and
+`not_cross_checked` (no second decoder reads such frames).
+
+What they rest on: `imagecodecs.jpeg8` on libjpeg-turbo, `dicomrle` on its own code, `jpegls` on CharLS, `jpeg2k` on
+OpenJPEG, `htj2k` on OpenJPH, `jpegxl` on libjxl, `deflate` on libdeflate; `gdcm` on the IJG's libjpeg, and on CharLS
+and OpenJPEG in other versions; `pylibjpeg` on Rust code for RLE and on OpenJPEG; `pyjpegls` on CharLS; `pillow` on
+libjpeg-turbo. Two versions of one library are no two opinions: JPEG-LS and JPEG 2000 are checked against faults of the
+binding and of the version, not of the library itself.
+
+| transfer syntax | UID | first | second |
+|---|---|---|---|"""
+
+
+def decoders_page() -> str:
+    """The page of decoders."""
+    rows = (
+        f"| {codec.name} | {uid} | `{codec.first}` | {', '.join(f'`{name}`' for name in codec.second) or 'none'} |"
+        for uid, codec in TRANSFER_SYNTAXES.items()
+    )
+    return "\n".join((DECODERS_HEAD, *rows)) + "\n"
 
 
 def lines() -> Iterator[str]:
@@ -49,3 +83,4 @@ def page() -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page())
+    DECODERS.write_text(decoders_page())

@@ -64,11 +64,17 @@ def _job(verb: str, arguments: Sequence[str]) -> int:
     if verb == "score" and any(flag.split("=")[0] == "--verify" for flag in arguments):
         return _verify(arguments)
     parser = _flags(verb)
-    parsed = parser.parse_args(arguments)
+    parsed = parser.parse_args([_with_underscores(argument) for argument in arguments])
     given = parser.instantiate_classes(parsed)
     kind = VERBS[verb][0]
     _job_of(verb)(kind(**{item.name: given[item.name] for item in fields(kind)}))
     return 0
+
+
+def _with_underscores(argument: str) -> str:
+    """A flag's words may be joined by hyphens too: `--decode.cross-check` is `--decode.cross_check`."""
+    name, equals, value = argument.partition("=")
+    return (f"--{name[2:].replace('-', '_')}" if name.startswith("--") else name) + equals + value
 
 
 def _job_of(verb: str) -> Callable[[Any], Any]:

@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from medray.image_settings import AugmentSettings, GraphRecipe, StepRecipe
+from medray.image_settings import AugmentSettings, DecodeSettings, GraphRecipe, StepRecipe
 
 PathStyle = Literal["sealed", "plain"]
 
@@ -20,8 +20,10 @@ class Recipe:
         fit: keep the aspect ratio and pad (`pad`) or not (`stretch`).
         window: (center, width) in modality values applied to every image; none = z-score over the image.
         ct_window: (center, width) in Hounsfield units applied to CT where `window` is none; null = z-score for CT too.
-        clip_percent: cut this share (in percent) at each end before the z-score. Off by default: small bright
-            lesions live there.
+        voi: the header's own window or VOI table, by its number (from 0, windows first) or by its explanation, in the
+            place of `window` and `ct_window`; none = never the header's. An image without it fails as `voi_missing`.
+        pet: PET in the units of its header (`modality`), or as SUV by body weight (`suv_bw`, else `suv_missing`).
+        clip_percent: cut this share (percent) at each end before the z-score; off: small bright lesions live there.
         invert_monochrome1: make high values bright in every image (PS3.3 C.7.6.3.1.2).
         steps: optional steps: crop, spacing, noise, local contrast.
         graph: how the prepared image becomes a region graph, for models that want one.
@@ -32,6 +34,8 @@ class Recipe:
     fit: Literal["pad", "stretch"] = "pad"
     window: tuple[float, float] | None = None
     ct_window: tuple[float, float] | None = (40.0, 400.0)
+    voi: int | str | None = None
+    pet: Literal["modality", "suv_bw"] = "modality"
     clip_percent: float = 0.0
     invert_monochrome1: bool = True
     steps: StepRecipe = field(default_factory=StepRecipe)
@@ -53,8 +57,6 @@ class RaySettings:
         unit_bytes: decoded pixels a unit holds at the most: one read task, one block, one part file.
         max_retries: times that Ray starts a task again whose worker died.
         no_progress_s: seconds without a finished unit after which the job ends and names the stage.
-        frame_seconds: time in which a frame must be decoded and prepared, or it fails as `decoder_timeout`.
-        decoder_gibibytes: memory of a decoding process; the frame that wants more fails as `decoder_out_of_memory`.
     """
 
     address: str | None = None
@@ -62,8 +64,6 @@ class RaySettings:
     unit_bytes: int = 64 * 2**20
     max_retries: int = 3
     no_progress_s: int = 600
-    frame_seconds: float = 60.0
-    decoder_gibibytes: float = 8.0
 
 
 @dataclass(frozen=True)
@@ -188,6 +188,7 @@ class TrainSettings:
         split: the split.
         recipe: stored values to model input.
         augment: random changes of training images; validation and test images are never changed.
+        decode: what decoding may take, and how it is checked.
         optimizer: the optimizer.
         seeds: how many models, each from a seed of its own; the summary has their mean and interval.
         seed: the first seed.
@@ -206,6 +207,7 @@ class TrainSettings:
     split: SplitSettings = field(default_factory=SplitSettings)
     recipe: Recipe = field(default_factory=Recipe)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
+    decode: DecodeSettings = field(default_factory=DecodeSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     seeds: int = 1
     seed: int = 0
@@ -231,6 +233,7 @@ class ScoreSettings:
         stages: read, decode, convert and score in one actor (`fused`), or read and convert in tasks of their own
             that feed the model actors (`actors`).
         max_failed_fraction: end with exit code 3 where a larger share of the samples failed.
+        decode: what decoding may take, and how it is checked.
         ray: where the job runs.
     """
 
@@ -243,6 +246,7 @@ class ScoreSettings:
     use_gpu: bool = False
     stages: Literal["fused", "actors"] = "fused"
     max_failed_fraction: float = 1.0
+    decode: DecodeSettings = field(default_factory=DecodeSettings)
     ray: RaySettings = field(default_factory=RaySettings)
 
 

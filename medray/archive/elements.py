@@ -4,8 +4,11 @@ Source: DICOM PS3.5 7.1.2 (explicit VR), 7.1.3 (implicit VR), 7.5.1 and 7.5.2 (i
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from struct import Struct
 from typing import Any, NamedTuple
+
+import numpy as np
 
 SHORT = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split())
 LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
@@ -14,6 +17,8 @@ UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 DEPTH_AT_MOST = 32
 EVERYTHING = 0x100000000
+WORTH_COMPILED_CODE = 1024
+"""Bytes from which on the compiled walk is the faster one: a call costs as much as ten elements here."""
 
 
 class RefusedError(Exception):
@@ -72,16 +77,15 @@ def walk(
         RefusedError: an unknown VR, tags out of order, sequences nested too deep.
         CutShortError: the bytes end inside an element.
     """
-    unpack, short = coding.element, SHORT
+    step = _implicit if coding.implicit else _explicit
     end, last = len(data), -1
+    is_long = coding.little and end - position >= WORTH_COMPILED_CODE
     while position + 8 <= end:
-        if coding.implicit:
-            tag, vr, start, length = _implicit(data, position, coding)
-        else:
-            group, element, vr, length = unpack(data, position)
-            tag, start = group << 16 | element, position + 8
-            if vr not in short:
-                tag, vr, start, length = _explicit(data, position, coding)
+        if is_long:
+            position, last = _walk_plain(data, (position, last), coding, values=values, wanted=wanted, below=below)
+            if position + 8 > end:
+                break
+        tag, vr, start, length = step(data, position, coding)
         if tag >= below:
             return WalkEnd(position, tag, vr, start, length)
         if tag <= last:
@@ -98,6 +102,42 @@ def walk(
     if any(data[position:end]):
         raise CutShortError(position + 8)
     return WalkEnd(position)
+
+
+def _walk_plain(
+    data: bytes | memoryview,
+    place: tuple[int, int],
+    coding: Coding,
+    *,
+    values: dict[int, bytes],
+    wanted: frozenset[int] | None,
+    below: int,
+) -> tuple[int, int]:
+    """Walk as far as elements are plain; position and last tag."""
+    kernel, tags = _compiled_walk(), _sorted(wanted)
+    stream = np.frombuffer(data, np.uint8)
+    stream.flags.writeable = False
+    reached, found = np.array(place), np.empty((64, 3), np.int64)
+    count = len(found)
+    while count == len(found):
+        count = kernel(stream, reached, below, coding.implicit, tags, found)
+        for tag, start, stop in found[:count].tolist():
+            values[tag] = bytes(data[start:stop])
+    position, last = reached.tolist()
+    return position, last
+
+
+@cache
+def _compiled_walk() -> Callable[..., int]:
+    from medray.archive.element_kernels import walk_plain  # a second to load: only processes that read headers need it
+
+    return walk_plain
+
+
+@cache
+def _sorted(wanted: frozenset[int] | None) -> np.ndarray:
+    """Tags in order; no tag is none that can be, and an empty array means all of them."""
+    return np.array([] if wanted is None else sorted(wanted) or [EVERYTHING], np.int64)
 
 
 def walk_meta(data: bytes, position: int, *, values: dict[int, bytes], wanted: frozenset[int]) -> int:

@@ -12,11 +12,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
-
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_partial
+from typing import TYPE_CHECKING, Any
 
 from medray.archive.deflated import inflate_dataset
 from medray.archive.elements import (
@@ -32,6 +28,9 @@ from medray.archive.elements import (
     walk,
     walk_meta,
 )
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset  # its import takes 0.7 s, and few headers need it
 
 TRANSFER_SYNTAX_UID = 0x00020010
 FIRST_PIXEL_TAG = 0x7FE00008
@@ -171,6 +170,8 @@ def _coding(data: bytes | memoryview, position: int, declared: str | None) -> tu
 
 
 def _pydicom_header(data: bytes, *, whole: bool, wanted: frozenset[int]) -> Header:
+    from pydicom.filereader import read_partial
+
     reached: list[PixelElement] = []
     buffer = io.BytesIO(data)
 
@@ -199,7 +200,9 @@ def _pydicom_header(data: bytes, *, whole: bool, wanted: frozenset[int]) -> Head
     return header
 
 
-def _from_dataset(dataset: Dataset, coding: Coding, wanted: frozenset[int] | None = None) -> Header:
+def _from_dataset(dataset: "Dataset", coding: Coding, wanted: frozenset[int] | None = None) -> Header:
+    from pydicom.dataelem import RawDataElement
+
     header = Header(b"", coding, {})
     for tag in list(dataset.keys()):
         if wanted is not None and int(tag) not in wanted:

@@ -11,6 +11,7 @@ import ray.data
 
 from medray import __version__, storage, tables
 from medray.errors import LabelError
+from medray.image_settings import DecodeSettings
 from medray.pipelines.cluster import cpus
 from medray.pipelines.progress import progress, say
 from medray.pipelines.units import (
@@ -23,9 +24,8 @@ from medray.pipelines.units import (
     unit_dataset,
     unit_of,
 )
-from medray.samples.decoding_process import FrameLimits
 from medray.samples.isolated import isolated_images_of, prepare_unit
-from medray.samples.prepare import InputKind, to_graphs
+from medray.samples.tables import InputKind, to_graphs
 from medray.samples.units import cut_units
 from medray.settings import RaySettings, Recipe
 
@@ -41,6 +41,7 @@ class CacheSettings:
     kind: InputKind
     stages: str
     key: bytes = field(repr=False)
+    decode: DecodeSettings
     ray: RaySettings
 
 
@@ -63,8 +64,8 @@ class CacheWriter:
         """Prepare the unit that a row names; its ledger row."""
         started, unit = time.monotonic(), unit_of(block)
         rows = unit.rows()
-        limits = FrameLimits.of(self.settings.ray)
-        samples = prepare_unit(rows, self.settings.key, self.settings.recipe, self.settings.kind, limits=limits)
+        settings = self.settings
+        samples = prepare_unit(rows, settings.key, settings.recipe, settings.kind, decode=settings.decode)
         return self.write(unit.unit_id, with_plan_columns(samples, rows), started)
 
     def write(self, unit_id: str, samples: pa.Table, started: float) -> pa.Table:
@@ -82,8 +83,7 @@ class ImageReader:
     def __call__(self, unit: PlannedUnit) -> pa.Table:
         """The prepared images of a unit."""
         rows = unit.rows()
-        limits = FrameLimits.of(self.settings.ray)
-        images = isolated_images_of(rows, self.settings.key, self.settings.recipe, limits)
+        images = isolated_images_of(rows, self.settings.key, self.settings.recipe, self.settings.decode)
         samples = with_plan_columns(images, rows)
         return samples.append_column("unit_id", pa.array([unit.unit_id] * samples.num_rows, pa.string()))
 
@@ -116,7 +116,14 @@ def prepare_cache(settings: CacheSettings, labelled: pa.Table) -> dict[str, Any]
     """
     deciding = labelled.select(["object_id", "etag", "label_number", "split"]).sort_by("object_id")
     digest = tables.digest(deciding.to_pydict())
-    run = {"job": "cache", "recipe": settings.recipe.id(), "kind": settings.kind, "rows": digest, "medray": __version__}
+    run = {
+        "job": "cache",
+        "recipe": settings.recipe.id(),
+        "kind": settings.kind,
+        "rows": digest,
+        "cross_check": settings.decode.cross_check,
+        "medray": __version__,
+    }
     if tables.claim(settings.uri, run):
         say(f"train: prepared samples are there already ({settings.uri})")
         return tables.read_manifest(settings.uri)

@@ -22,10 +22,9 @@ from medray.pipelines.progress import say
 from medray.pipelines.stream import ShardStream
 from medray.pipelines.units import WithoutText, stage_error
 from medray.samples.batch import Batch
-from medray.samples.prepare import to_graphs
+from medray.samples.tables import to_graphs
 from medray.schema import HISTORY
 from medray.settings import TrainSettings
-from medray.training.augment import augment_batch, augment_graphs, draw_batch
 from medray.training.bundle import Bundle, library_versions, save_bundle
 from medray.training.checkpoint import load_checkpoint, save_checkpoint
 from medray.training.fit import EpochReport, TrainingData, TrainState, evaluate, fit, start_training, unwrapped
@@ -192,6 +191,8 @@ def _evaluated(run: SeedRun, shard: Any) -> ShardStream:
 
 def _augmented(run: SeedRun, batches: Iterable[Batch], epoch: int, device: torch.device) -> Iterator[Batch]:
     """Training batches, each sample changed as its id, the epoch and the seed say."""
+    from medray.training.augment import augment_batch, augment_graphs, draw_batch  # loads compiled kernels
+
     for batch in batches:
         drawn = draw_batch(run.settings.augment, run.seed, epoch, batch.sample_ids)
         if run.builds_graphs:

@@ -13,6 +13,7 @@ import torch
 from medray import __version__, storage, tables
 from medray.archive.identity import load_key
 from medray.errors import TooManyFailedError
+from medray.image_settings import DecodeSettings
 from medray.pipelines.cluster import cluster, cpus, gpus
 from medray.pipelines.index import Funnel, ensure_index, generation_of, known_index
 from medray.pipelines.progress import progress, say
@@ -27,8 +28,7 @@ from medray.pipelines.units import (
     unit_of,
 )
 from medray.pipelines.verify import to_score, verify
-from medray.samples.decoding_process import FrameLimits
-from medray.samples.isolated import prepare_unit
+from medray.samples.isolated import prepare_unit, start_decoding_process
 from medray.samples.units import cut_units
 from medray.schema import PREDICTIONS
 from medray.scoring.table import score_samples
@@ -44,11 +44,11 @@ class UnitPreparer:
 
     bundle: Bundle
     key: bytes = field(repr=False)
-    limits: FrameLimits
+    decode: DecodeSettings
 
     def __call__(self, unit: PlannedUnit) -> pa.Table:
         """One row that says where the unit lies, and holds its prepared samples."""
-        samples = prepare_unit(unit.rows(), self.key, self.bundle.recipe, self.bundle.input_kind, limits=self.limits)
+        samples = prepare_unit(unit.rows(), self.key, self.bundle.recipe, self.bundle.input_kind, decode=self.decode)
         packed = pa.array([to_ipc(samples)], pa.large_binary())
         return pa.Table.from_pylist([vars(unit)]).append_column("samples", packed)
 
@@ -66,6 +66,8 @@ class Scorer:
 
     def __init__(self, settings: ScoreSettings, key: bytes) -> None:
         torch.set_num_threads(1)
+        if settings.stages == "fused":
+            start_decoding_process()
         self.settings, self.key = settings, key
         self.device = "cuda" if settings.use_gpu else "cpu"
         self.bundle = load_bundle(settings.bundle)
@@ -80,8 +82,8 @@ class Scorer:
         if "samples" in block.column_names:
             samples = pa.ipc.open_stream(block["samples"][0].as_buffer()).read_all()
         else:
-            limits = FrameLimits.of(self.settings.ray)
-            samples = prepare_unit(rows, self.key, self.bundle.recipe, self.bundle.input_kind, limits=limits)
+            kind, decode = self.bundle.input_kind, self.settings.decode
+            samples = prepare_unit(rows, self.key, self.bundle.recipe, kind, decode=decode)
         predictions = score_samples(
             samples, rows, self.bundle, self.model, unit_id=unit.unit_id, batch_size=self.settings.batch_size
         )
@@ -105,6 +107,7 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
         "source": storage.absolute(settings.source),
         "index_generation": generation_of(known_index(settings.source, settings.key_file)),
         "model_id": bundle.model_id,
+        "cross_check": settings.decode.cross_check,
         "medray": __version__,
     }
     if tables.is_finished(settings.out, run):
@@ -132,9 +135,8 @@ def _run_units(
     if settings.stages == "fused":
         dataset = on_actors(todo, Scorer, (settings, key), actors=actors, settings=settings.ray, gpu=settings.use_gpu)
     else:
-        dataset = _two_stages(
-            todo, settings, UnitPreparer(replace(bundle, weights={}), key, FrameLimits.of(settings.ray)), actors
-        )
+        preparer = UnitPreparer(replace(bundle, weights={}), key, settings.decode)
+        dataset = _two_stages(todo, settings, preparer, actors)
     return progress(ledger_of(dataset, "score"), total=len(todo), what="score", count="rows")
 
 

@@ -127,6 +127,7 @@ def _cache_settings(settings: TrainSettings, key: bytes) -> CacheSettings:
         kind="image" if settings.augment.is_on else model_family(settings.model).input_kind,
         stages=settings.stages,
         key=key,
+        decode=settings.decode,
         ray=settings.ray,
     )
 

@@ -16,7 +16,8 @@ class Codec:
     Attributes:
         lossy: the decoder may overshoot the range of the stored bits, so values are clipped, not masked.
         first: library and function that decodes; it runs in this process and releases the GIL.
-        second: pydicom decoding plugins asked in this order, in a process of their own, where the first refuses.
+        second: pydicom decoding plugins asked in this order, in a process of their own, where the first refuses or
+            where a frame is decoded twice to be sure; those that rest on another library than the first stand in front.
     """
 
     name: str
@@ -27,17 +28,18 @@ class Codec:
     big_endian: bool = False
 
 
+_NATIVE = ("pydicom",)
 _RLE = ("pylibjpeg", "pydicom")
-_JPEG8, _JPEG = ("pillow", "gdcm"), ("gdcm",)
+_JPEG8, _JPEG = ("gdcm", "pillow"), ("gdcm",)
 _JPEGLS = ("pyjpegls", "gdcm")
 _JPEG2K = ("pylibjpeg", "gdcm")
 _HTJ2K = ("pylibjpeg",)
 
 TRANSFER_SYNTAXES: dict[str, Codec] = {
-    "1.2.840.10008.1.2": Codec("Implicit VR Little Endian", "native", "numpy"),
-    "1.2.840.10008.1.2.1": Codec("Explicit VR Little Endian", "native", "numpy"),
-    "1.2.840.10008.1.2.1.99": Codec("Deflated Explicit VR Little Endian", "native", "numpy"),
-    "1.2.840.10008.1.2.2": Codec("Explicit VR Big Endian", "native", "numpy", big_endian=True),
+    "1.2.840.10008.1.2": Codec("Implicit VR Little Endian", "native", "numpy", _NATIVE),
+    "1.2.840.10008.1.2.1": Codec("Explicit VR Little Endian", "native", "numpy", _NATIVE),
+    "1.2.840.10008.1.2.1.99": Codec("Deflated Explicit VR Little Endian", "native", "numpy", _NATIVE),
+    "1.2.840.10008.1.2.2": Codec("Explicit VR Big Endian", "native", "numpy", _NATIVE, big_endian=True),
     "1.2.840.10008.1.2.8.1": Codec("Deflated Image Frame", "deflated_frame", "imagecodecs.deflate"),
     "1.2.840.10008.1.2.5": Codec("RLE Lossless", "rle", "imagecodecs.dicomrle", _RLE),
     "1.2.840.10008.1.2.4.50": Codec("JPEG Baseline, 8 bits", "jpeg", "imagecodecs.jpeg8", _JPEG8, lossy=True),

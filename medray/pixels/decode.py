@@ -7,6 +7,7 @@ from jaxtyping import Shaped
 
 from medray.archive.instance import JPEG, PNG, TIFF, Instance, PixelModule
 from medray.errors import Reason, SampleError
+from medray.image_settings import DecodeSettings
 from medray.pixels.codecs import Codec, find_codec
 from medray.pixels.codestream import Buffer, Codestream, read_codestream
 from medray.pixels.colour import expand_palette, ybr_to_rgb
@@ -15,9 +16,6 @@ from medray.pixels.first_decoder import REFUSALS, decode_first
 from medray.pixels.native import native_frame
 from medray.pixels.raster import decode_raster
 from medray.pixels.second_decoder import decode_second
-
-MAX_SAMPLES = 2**28
-"""Rows x columns x samples that a frame may have: 268 million, ten times the largest mammogram."""
 
 Array = Shaped[np.ndarray, "rows columns *samples"]
 
@@ -38,12 +36,15 @@ class Decoded:
     flags: tuple[str, ...]
 
 
-def decode_frame(instance: Instance, frame: int, *, colour: bool = True) -> Decoded:
+def decode_frame(
+    instance: Instance, frame: int, *, colour: bool = True, max_samples: int = DecodeSettings.max_samples
+) -> Decoded:
     """Decode one frame.
 
     Args:
         frame: from 0; the page of a TIFF.
         colour: YBR and palette colour become RGB; False = as stored (of JPEG 2000 its own transform is undone).
+        max_samples: rows x columns x samples a frame may have.
 
     Raises:
         SampleError: for whatever keeps this frame from being read.
@@ -54,19 +55,34 @@ def decode_frame(instance: Instance, frame: int, *, colour: bool = True) -> Deco
     encoded = instance.encoded_frames[position] if 0 <= position < len(instance.encoded_frames) else None
     if encoded is None:
         raise SampleError(Reason.FRAME_MISSING, f"frame {frame} of {pixels.frames}")
-    _check_header(pixels)
+    _check_header(pixels, max_samples)
     if is_file:
-        stored, decoder, flags = decode_raster(encoded, pixels, frame, MAX_SAMPLES)
+        stored, decoder, flags = decode_raster(encoded, pixels, frame, max_samples)
         return Decoded(stored, decoder, flags)
     return _decode_dicom(encoded, pixels, colour=colour)
 
 
-def _check_header(pixels: PixelModule) -> None:
+def decode_again(instance: Instance, frame: int) -> Decoded:
+    """Decode one frame of a DICOM image by its second decoder, without colour conversion.
+
+    Raises:
+        SampleError: `decode_failed` or `decoder_crashed` where no second decoder reads it.
+    """
+    pixels, encoded = instance.pixels, instance.encoded_frames[frame]
+    if encoded is None:
+        raise SampleError(Reason.FRAME_MISSING, f"frame {frame} of {pixels.frames}")
+    codec = find_codec(pixels.transfer_syntax_uid)
+    array, plugin = decode_second(encoded, pixels, codec)
+    array, guards = conform(array, pixels, codec, read_codestream(encoded, codec.kind))
+    return Decoded(array, plugin, guards)
+
+
+def _check_header(pixels: PixelModule, max_samples: int) -> None:
     samples = pixels.rows * pixels.columns * pixels.samples_per_pixel
     if pixels.rows < 1 or pixels.columns < 1:
         raise SampleError(Reason.PIXELS_MISSING, f"{pixels.rows} rows, {pixels.columns} columns")
-    if samples > MAX_SAMPLES:
-        raise SampleError(Reason.IMAGE_TOO_LARGE, f"{samples} samples a frame, the limit is {MAX_SAMPLES}")
+    if samples > max_samples:
+        raise SampleError(Reason.IMAGE_TOO_LARGE, f"{samples} samples a frame, the limit is {max_samples}")
     if not 1 <= pixels.bits_stored <= max(pixels.bits_allocated, 1):
         detail = f"Bits Stored (0028,0101) {pixels.bits_stored} of Bits Allocated (0028,0100) {pixels.bits_allocated}"
         raise SampleError(Reason.UNSUPPORTED_PIXELS, detail)

@@ -5,18 +5,21 @@ import math
 import numpy as np
 from jaxtyping import Float32
 
-from medray.archive.instance import PixelModule
+from medray.archive.instance import LookupTable, PixelModule, Window
 from medray.errors import Reason, SampleError
 from medray.image_settings import StepRecipe
 from medray.pixels import steps
 from medray.pixels.resize import fit_shape, resize, resize_masked
 from medray.pixels.value_kernels import masked_moments, moments
 from medray.pixels.values import FrameValues, Mask
+from medray.pixels.voi import apply_voi, choose_voi
 from medray.pixels.windows import apply_window
 from medray.settings import Recipe
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue. Source: ITU-R BT.601, the Y of YBR_FULL (PS3.3 C.7.6.3.1.2)."""
+FLAT = 1e-60
+"""Variance of an image that is constant as far as float32 can divide by its deviation."""
 
 NO_STEPS = StepRecipe()
 
@@ -26,26 +29,32 @@ Planes = Float32[np.ndarray, "planes rows columns"]
 def prepare_image(frame: FrameValues, pixels: PixelModule, recipe: Recipe) -> Float32[np.ndarray, "channels size size"]:
     """The model's input: normalised, of one polarity, antialiased to recipe.size, padded.
 
-    A window's ramp 0 … 1 becomes -2 … 2, that is (x - 0.5) / 0.25; the window is LINEAR_EXACT on modality values.
+    A window's ramp 0 … 1 becomes -2 … 2, that is (x - 0.5) / 0.25; the recipe's window is LINEAR_EXACT on modality
+    values, the header's (recipe.voi) what its VOI LUT Function says, and a VOI table its entries.
     Without a window: z-score over the real pixels, of all colours together; a constant image becomes 0.
     MONOCHROME1 is turned after the window (PS3.3 C.11.2.1.2), which for both is a change of sign.
     What `pad` adds, and areas without a real pixel, get the minimum of the resized real pixels.
     The optional steps come first; contrast and brightness last.
 
     Raises:
-        SampleError: `pixels_missing` where every pixel is padding; `spacing_missing` where a recipe with a spacing
-            meets an image without.
+        SampleError: `pixels_missing` where every pixel is padding; `voi_missing` or `bad_voi` where the recipe asks for
+            a window or table of the header that is not there or cannot be used; `spacing_missing` where it asks for a
+            spacing and the header has none.
     """
     planes, mask = _planes(frame, recipe.channels), frame.mask
     window = _window(planes, pixels, recipe)
+    voi = None if recipe.voi is None else choose_voi(frame.voi, recipe.voi)
     counted = mask
     if recipe.steps != NO_STEPS:
-        scene = steps.Scene(pixels.photometric_interpretation == "MONOCHROME1", window)
+        scene = steps.Scene(pixels.photometric_interpretation == "MONOCHROME1", _spanned(window, voi))
         planes, mask = steps.apply_steps(planes, mask, recipe.steps, scene)
-        is_over_content = recipe.steps.z_score == "content" and window is None
-        counted = steps.content_mask(planes, mask, recipe.steps.content, scene) if is_over_content else mask
+        over_content = recipe.steps.z_score == "content" and window is None and voi is None
+        counted = steps.content_mask(planes, mask, recipe.steps.content, scene) if over_content else mask
     shape = _target_shape(planes, pixels, recipe)
-    if window is not None:
+    if voi is not None:
+        planes = apply_voi(planes, voi)
+        center, gain = 0.5, 4.0
+    elif window is not None:
         planes = apply_window(planes, float(window[0]), float(window[1]), "LINEAR_EXACT")
         center, gain = 0.5, 4.0
     else:
@@ -98,6 +107,13 @@ def _window(planes: Planes, pixels: PixelModule, recipe: Recipe) -> tuple[float,
     return recipe.ct_window if is_ct else None
 
 
+def _spanned(window: tuple[float, float] | None, voi: Window | LookupTable | None) -> tuple[float, float] | None:
+    """Center and width of the window that will be applied; None where there is none, or a table."""
+    if voi is None:
+        return window
+    return (voi.center, voi.width) if isinstance(voi, Window) else None
+
+
 def _z_score(planes: Planes, mask: Mask | None, clip_percent: float) -> tuple[Planes, float, float]:
     """Planes (cut where asked), mean, and 1 / standard deviation of the real pixels."""
     if mask is not None and not mask.any():
@@ -110,7 +126,8 @@ def _z_score(planes: Planes, mask: Mask | None, clip_percent: float) -> tuple[Pl
         mean, variance = moments(planes.reshape(-1))
     else:
         _, mean, variance = masked_moments(planes.reshape(-1), np.tile(mask.reshape(-1), len(planes)))
-    return planes, mean, 1 / math.sqrt(variance) if variance > 1e-12 * mean * mean else 0.0
+    flat = variance <= max(1e-12 * mean * mean, FLAT)
+    return planes, mean, 0.0 if flat else 1 / math.sqrt(variance)
 
 
 def _place(

@@ -1,7 +1,8 @@
-"""Another opinion on frames that the first decoder refuses: pydicom's plugins, in a process that may die.
+"""Another opinion on a frame: pydicom and its plugins, in a process that may die.
 
-They are asked about broken frames only, and some of them abort on broken frames. The process starts at the first
-such frame, serves the following ones, and ends with this one.
+They are asked about frames that the first decoder refuses, and some of them abort on broken frames; and about frames
+that are decoded twice to be sure. The process starts at the first such frame, serves the following ones, and ends with
+this one.
 """
 
 import atexit
@@ -19,7 +20,7 @@ import numpy as np
 
 from medray.archive.instance import PixelModule
 from medray.errors import Reason, SampleError
-from medray.pixels.codecs import Codec
+from medray.pixels.codecs import Codec, find_codec
 from medray.pixels.codestream import Buffer
 
 TIME_LIMIT_S = 60.0
@@ -71,7 +72,12 @@ def _options(pixels: PixelModule) -> dict[str, int | str]:
         "number_of_frames": 1,
         "pixel_keyword": "PixelData",
     }
-    return options | ({"planar_configuration": 0} if pixels.samples_per_pixel > 1 else {})
+    if pixels.samples_per_pixel > 1:
+        is_native = find_codec(pixels.transfer_syntax_uid).kind == "native"
+        options["planar_configuration"] = pixels.planar_configuration if is_native else 0
+    if pixels.float_bits is not None:
+        options["pixel_keyword"] = "FloatPixelData" if pixels.float_bits == 32 else "DoubleFloatPixelData"
+    return options
 
 
 def _running() -> "subprocess.Popen[bytes]":
@@ -130,10 +136,12 @@ def _decode(request: dict[str, Any], frame: bytes) -> tuple[np.ndarray, str | No
     from pydicom.encaps import encapsulate
     from pydicom.pixels.decoders.base import get_decoder
 
-    decoder, encapsulated = get_decoder(request["uid"]), encapsulate([frame], has_bot=False)
+    decoder = get_decoder(request["uid"])
+    source = encapsulate([frame], has_bot=False) if decoder.UID.is_encapsulated else frame
     for plugin in request["plugins"]:
+        chosen = {"decoding_plugin": plugin} if decoder.UID.is_encapsulated else {}
         try:
-            array, _ = decoder.as_array(encapsulated, raw=True, decoding_plugin=plugin, **request["options"])
+            array, _ = decoder.as_array(source, raw=True, **chosen, **request["options"])
         except Exception:  # a plugin may raise anything, and the next one is asked
             continue
         return np.ascontiguousarray(array), plugin

@@ -36,24 +36,43 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     Reason.PIXELS_MISSING: ("An image class without pixel data.", "Export it with its pixels."),
     Reason.FRAME_MISSING: ("The header counts more frames than there are.", "Export it again."),
-    Reason.IMAGE_TOO_LARGE: ("Larger than medray decodes in one piece.", "Score a smaller level or tiles of it."),
+    Reason.IMAGE_TOO_LARGE: (
+        "Larger than one image may be.",
+        "Raise `--decode.max_samples`, or score a smaller level or tiles of it.",
+    ),
     Reason.DECODE_FAILED: ("Every decoder refused its pixels.", "Open it in a viewer; where it opens, report it."),
+    Reason.DECODERS_DISAGREE: (
+        "Two decoders read different values from it.",
+        "Find out which is right before it is used: open it in a viewer, and report it.",
+    ),
     Reason.DECODER_CRASHED: (
         "A decoder's process died on it.",
         "Only this image was given up; please report its transfer syntax.",
     ),
     Reason.DECODER_TIMEOUT: (
         "It was not decoded and prepared in time.",
-        "Only this image was given up; `--ray.frame_seconds` gives more time.",
+        "Only this image was given up; `--decode.frame_seconds` gives more time.",
     ),
     Reason.DECODER_OUT_OF_MEMORY: (
         "Its decoding process ran out of memory, or the system ended it.",
-        "Only this image was given up; `--ray.decoder_gibibytes` gives more.",
+        "Only this image was given up; `--decode.gibibytes` gives more.",
     ),
     Reason.BAD_RESCALE: ("Its rescale slope or intercept cannot be used.", "Correct the header at the source."),
     Reason.SPACING_MISSING: (
         "Its header tells no pixel spacing, and the recipe asks for one.",
         "Take `spacing_mm` out of the recipe, or leave such images out.",
+    ),
+    Reason.VOI_MISSING: (
+        "Its header has not the window or VOI table that the recipe asks for.",
+        "Ask for another with `--recipe.voi`, or set `--recipe.window` for all images.",
+    ),
+    Reason.BAD_VOI: (
+        "The window or VOI table that the recipe asks for is one that the standard forbids.",
+        "Ask for another with `--recipe.voi`, or set `--recipe.window` for all images.",
+    ),
+    Reason.SUV_MISSING: (
+        "Its header does not hold all that SUV by body weight takes.",
+        "Its detail names the attribute; correct the header at the source, or use `--recipe.pet modality`.",
     ),
     Reason.NOT_FOUND: ("It was indexed and is gone.", "Index the archive again."),
     Reason.ACCESS_DENIED: ("The store refused to hand it out.", "Grant the right to read it."),

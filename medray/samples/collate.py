@@ -6,10 +6,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from medray.graphs.arrow import collate_arrow
 from medray.graphs.features import edge_feature_names
 from medray.samples.batch import Batch
-from medray.samples.prepare import image_batch
+from medray.samples.tables import image_batch
 from medray.settings import Recipe
 
 
@@ -34,6 +33,8 @@ def _image_inputs(samples: pa.Table, recipe: Recipe) -> dict[str, torch.Tensor |
 
 def graph_inputs(samples: pa.Table, recipe: Recipe) -> dict[str, torch.Tensor | int]:
     """Region graphs of `graphs_to_arrow` as keyword arguments of a graph model."""
+    from medray.graphs.arrow import collate_arrow  # its kernels take a second to load, and images need none
+
     arrays = collate_arrow(samples, edge_feature_names(recipe.graph))
     tensors = {name: torch.from_numpy(arrays[name]) for name in ("x", "edge_index", "edge_attr", "batch")}
     return {**tensors, "num_graphs": samples.num_rows}

@@ -10,63 +10,26 @@ import os
 import resource
 import signal
 import socket
-import struct
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
 import imagecodecs
 import numpy as np
-import pyarrow as pa
 
 from medray.archive.reading import read_instance
-from medray.errors import MedrayError, Reason, SampleError, place_of
+from medray.errors import MedrayError, SampleError, place_of
 from medray.image_settings import StepRecipe
 from medray.pixels.prepare import prepare_image
 from medray.pixels.values import frame_values
 from medray.samples.prepare import Watch, prepared_frames
-from medray.settings import RaySettings, Recipe
+from medray.samples.request import PAGE, UNDER_WAY, Request
+from medray.settings import Recipe
 
-PAGE = 4096  # of the shared memory in front of the images: the frame under way
-UNDER_WAY = struct.Struct("<?qq")  # whether one is; row, frame
 SEND_S = 0.2  # what a death costs to do again, at the most
-
-Place = tuple[int, int]
-"""Row of the unit and frame; frame -1 is the object's header."""
-
-
-@dataclass(frozen=True)
-class FrameLimits:
-    """What one frame may take before it fails and its neighbours go on.
-
-    Attributes:
-        seconds: to be decoded and prepared.
-        gibibytes: private memory of the whole process.
-    """
-
-    seconds: float = RaySettings.frame_seconds
-    gibibytes: float = RaySettings.decoder_gibibytes
-
-    @classmethod
-    def of(cls, settings: RaySettings) -> "FrameLimits":
-        """The limits that a job's settings name."""
-        return cls(settings.frame_seconds, settings.decoder_gibibytes)
-
-
-@dataclass(frozen=True)
-class Request:
-    """A unit, and where to go on in it: place, frames that must not be touched, floats in the memory already."""
-
-    rows: pa.Table
-    key: bytes = field(repr=False)
-    recipe: Recipe
-    limits: FrameLimits
-    start: Place
-    guilty: dict[Place, Reason]
-    floats: int
 
 
 class _Journal(Watch):
@@ -74,7 +37,7 @@ class _Journal(Watch):
 
     def __init__(self, request: Request, memory: int) -> None:
         self.start, self.guilty = request.start, request.guilty
-        self.seconds, self.memory = request.limits.seconds, memory
+        self.seconds, self.memory = request.decode.frame_seconds, memory
 
     def begins(self, row: int, frame: int) -> None:
         """Write the place and set the alarm."""
@@ -91,10 +54,12 @@ class _Journal(Watch):
 
 def _answers(request: Request, memory: int) -> Iterator[list[dict[str, Any]]]:
     """The samples a fifth of a second at a time; their images go to the shared memory."""
-    _bound_memory(int(request.limits.gibibytes * 2**30))
+    _bound_memory(int(request.decode.gibibytes * 2**30))
     held: list[dict[str, Any]] = []
     offset, sent = PAGE + 4 * request.floats, time.monotonic()
-    for sample in prepared_frames(request.rows, request.key, request.recipe, _Journal(request, memory)):
+    for sample in prepared_frames(
+        request.rows, request.key, request.recipe, request.decode, watch=_Journal(request, memory)
+    ):
         image = sample.pop("image", None)
         if image is not None:
             offset += os.pwrite(memory, image, offset)

@@ -20,18 +20,20 @@ import numpy as np
 import pyarrow as pa
 
 from medray.errors import MedrayError, Reason
+from medray.image_settings import DecodeSettings
 from medray.pixels.second_decoder import own_environment
-from medray.samples.decoding_process import PAGE, UNDER_WAY, FrameLimits, Place, Request
-from medray.samples.prepare import InputKind, sample_table, to_graphs
+from medray.samples.request import PAGE, UNDER_WAY, Place, Request
 from medray.samples.shared_memory import SharedMemory, take_memory
+from medray.samples.tables import InputKind, sample_table, to_graphs
 from medray.settings import Recipe
 
+DEFAULT = DecodeSettings()
 STRAY_DEATHS = 3  # of the process between frames, before the unit fails
 REASONS = {-signal.SIGALRM: Reason.DECODER_TIMEOUT, -signal.SIGKILL: Reason.DECODER_OUT_OF_MEMORY}
 
 
 def prepare_unit(
-    rows: pa.Table, key: bytes, recipe: Recipe, kind: InputKind, *, limits: FrameLimits | None = None
+    rows: pa.Table, key: bytes, recipe: Recipe, kind: InputKind, *, decode: DecodeSettings = DEFAULT
 ) -> pa.Table:
     """Read, decode and prepare every frame of a unit's objects.
 
@@ -40,24 +42,24 @@ def prepare_unit(
         key: unseals the objects' names.
         recipe: stored values to model input.
         kind: `image`, or `graph` for the image's region graph.
-        limits: what one frame may take.
+        decode: what one frame may take, and how it is checked.
 
     Returns:
         One row a sample: `SAMPLE`, or for graphs the columns of `graphs_to_arrow` in the place of `image`. A frame that
         cannot be used has a row with status `failed`, a reason and empty lists.
     """
-    samples = isolated_images_of(rows, key, recipe, limits)
+    samples = isolated_images_of(rows, key, recipe, decode)
     return samples if kind == "image" else to_graphs(samples, recipe)
 
 
-def isolated_images_of(rows: pa.Table, key: bytes, recipe: Recipe, limits: FrameLimits | None = None) -> pa.Table:
+def isolated_images_of(rows: pa.Table, key: bytes, recipe: Recipe, decode: DecodeSettings = DEFAULT) -> pa.Table:
     """The prepared images of a unit, one row a frame, decoded in this process's decoding process.
 
     Raises:
         MedrayError: what reading raised there, or the process cannot live.
     """
     with _lock:
-        unit = _Unit(rows, key, recipe, limits or FrameLimits())
+        unit = _Unit(rows, key, recipe, decode)
         try:
             return unit.prepared()
         except BaseException:
@@ -90,6 +92,12 @@ _processes: dict[int, _Process] = {}
 _lock = threading.Lock()
 
 
+def start_decoding_process() -> None:
+    """Start this process's decoding process, which takes a second or two to load; an actor has other things to load."""
+    with _lock:
+        _running()
+
+
 def _running() -> _Process:
     process = _processes.get(os.getpid())
     if process is None:
@@ -120,7 +128,7 @@ class _Unit:
     rows: pa.Table
     key: bytes = field(repr=False)
     recipe: Recipe
-    limits: FrameLimits
+    decode: DecodeSettings
     samples: list[dict[str, Any]] = field(default_factory=list)
     guilty: dict[Place, Reason] = field(default_factory=dict)
     memory: SharedMemory = field(default_factory=take_memory)
@@ -140,7 +148,7 @@ class _Unit:
         """Go on where the last process got to; None, or the return code of the process that died."""
         process = _running()
         os.pwrite(self.memory.descriptor, UNDER_WAY.pack(False, 0, 0), 0)
-        request = Request(self.rows, self.key, self.recipe, self.limits, self._next(), self.guilty, self._floats())
+        request = Request(self.rows, self.key, self.recipe, self.decode, self._next(), self.guilty, self._floats())
         try:
             process.connection.send(request)
             socket.send_fds(process.socket, [b"m"], [self.memory.descriptor])

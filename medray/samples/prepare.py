@@ -1,38 +1,21 @@
 """A unit of the index to one Arrow table of prepared samples: the only way from pixels to model input."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from medray.archive.instance import Instance
 from medray.archive.reading import read_instance, read_objects
 from medray.errors import Reason, SampleError
-from medray.graphs.arrow import graphs_to_arrow
-from medray.graphs.build import build_region_graph
+from medray.image_settings import DecodeSettings
 from medray.pixels.prepare import prepare_image
 from medray.pixels.values import frame_values
-from medray.schema import OUTCOME
+from medray.samples.tables import flat_lists, sample_table
 from medray.settings import Recipe
-
-InputKind = Literal["image", "graph"]
-
-SAMPLE = pa.schema(
-    [
-        pa.field("sample_id", pa.string()),
-        pa.field("row", pa.int32()),  # of the unit
-        pa.field("frame", pa.int32()),
-        *OUTCOME,
-        pa.field("decoder", pa.string()),
-        pa.field("flags", pa.list_(pa.string())),
-        pa.field("image", pa.large_list(pa.float32())),  # (channels, size, size), flat; empty where not ok
-    ]
-)
-GRAPH_COLUMNS = ("num_nodes", "num_edges", "x", "pos", "edge_index", "edge_attr")
 
 
 class Watch:
@@ -53,23 +36,20 @@ class Watch:
 
 def images_of(rows: pa.Table, key: bytes, recipe: Recipe) -> pa.Table:
     """The prepared images of a unit, one row a frame, decoded in this process."""
-    samples = list(prepared_frames(rows, key, recipe, Watch()))
+    samples = list(prepared_frames(rows, key, recipe, DecodeSettings()))
     return sample_table(samples, flat_lists([sample.get("image") for sample in samples]))
 
 
-def sample_table(samples: list[dict[str, Any]], images: pa.Array) -> pa.Table:
-    """Samples and their images as one table."""
-    table = pa.Table.from_pylist(samples, schema=pa.schema([f for f in SAMPLE if f.name != "image"]))
-    return table.append_column(SAMPLE.field("image"), images)
-
-
-def prepared_frames(rows: pa.Table, key: bytes, recipe: Recipe, watch: Watch) -> Iterator[dict[str, Any]]:
+def prepared_frames(
+    rows: pa.Table, key: bytes, recipe: Recipe, decode: DecodeSettings, *, watch: Watch | None = None
+) -> Iterator[dict[str, Any]]:
     """The samples of a unit from the watch's start on, in order; `image` (flat, float32) where a frame is ok."""
+    watch = watch or Watch()
     records = list(enumerate(rows.to_pylist()))[watch.start[0] :]
     contents = iter(read_objects([record for _, record in records if record["status"] == "ok"], key))
     for number, record in records:
         if record["status"] == "ok":
-            for sample in _frames(record, next(contents), recipe, _Row(watch, number)):
+            for sample in _frames(record, next(contents), recipe, decode, row=_Row(watch, number)):
                 yield {**sample, "row": number}
         elif record["status"] == "failed":
             yield {**_outcome(record, None), "row": number}
@@ -107,7 +87,7 @@ def _outcome(record: dict[str, Any], frame: int | None, error: SampleError | Non
 
 
 def _frames(
-    record: dict[str, Any], content: bytes | SampleError, recipe: Recipe, row: _Row
+    record: dict[str, Any], content: bytes | SampleError, recipe: Recipe, decode: DecodeSettings, *, row: _Row
 ) -> Iterator[dict[str, Any]]:
     """The samples of one object: each frame of its own, ok or failed; one failed row where the object is unreadable."""
     try:
@@ -121,18 +101,26 @@ def _frames(
     for frame in range(row.first(), len(instance.encoded_frames)):
         try:
             with row.over(frame):
-                sample = _prepared(record, instance, frame, recipe)
+                sample = _prepared(record, instance, frame, recipe, decode)
         except Exception as error:
             sample = _outcome(record, frame, _as_sample_error(error))
         yield sample
 
 
-def _prepared(record: dict[str, Any], instance: Instance, frame: int, recipe: Recipe) -> dict[str, Any]:
-    values = frame_values(instance, frame)
+def _prepared(
+    record: dict[str, Any], instance: Instance, frame: int, recipe: Recipe, decode: DecodeSettings
+) -> dict[str, Any]:
+    checked = is_drawn(f"{record['object_id']}:{frame}", decode.cross_check)
+    values = frame_values(instance, frame, decode, checked=checked, pet=recipe.pet)
     image = prepare_image(values, instance.pixels, recipe)
     flags = sorted({*(record["flags"] or ()), *values.flags})
     sample = _outcome(record, frame) | {"status": "ok", "reason": None, "detail": None}
     return sample | {"decoder": values.decoder, "flags": flags, "image": image.ravel()}
+
+
+def is_drawn(sample_id: str, share: float) -> bool:
+    """Whether a sample belongs to this share of all: it depends on its id alone, so on every run it is the same."""
+    return int(hashlib.sha256(sample_id.encode()).hexdigest()[:8], 16) < share * 2**32
 
 
 def _as_sample_error(error: Exception) -> SampleError:
@@ -140,42 +128,5 @@ def _as_sample_error(error: Exception) -> SampleError:
     if isinstance(error, SampleError):
         return error
     if isinstance(error, MemoryError):
-        return SampleError(Reason.DECODER_OUT_OF_MEMORY, "more than --ray.decoder_gibibytes, or than there is")
+        return SampleError(Reason.DECODER_OUT_OF_MEMORY, "more than --decode.gibibytes, or than there is")
     return SampleError(Reason.INTERNAL, type(error).__name__)
-
-
-def flat_lists(arrays: list[np.ndarray | None]) -> pa.LargeListArray:
-    """Flat float32 arrays as one Arrow list column, None as an empty list; one copy."""
-    lengths = [0 if array is None else array.size for array in arrays]
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    held = [array for array in arrays if array is not None]
-    values = np.concatenate(held) if held else np.empty(0, np.float32)
-    return pa.LargeListArray.from_arrays(offsets, pa.array(values, pa.float32()))
-
-
-def usable(samples: pa.Table) -> pa.Table:
-    """The rows that are ok: the table itself where all are, as in most units; a filter would copy every image."""
-    ok = pc.equal(samples["status"], "ok")
-    return samples if pc.all(ok, min_count=0).as_py() else samples.filter(ok)
-
-
-def image_batch(samples: pa.Table, recipe: Recipe) -> np.ndarray:
-    """The images of rows that are all ok: float32 (batch, channels, size, size), a view where Arrow allows it."""
-    column = samples["image"].combine_chunks()
-    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-    values: np.ndarray = column.flatten().to_numpy(zero_copy_only=False)
-    return values.reshape(-1, recipe.channels, recipe.size, recipe.size)
-
-
-def to_graphs(samples: pa.Table, recipe: Recipe) -> pa.Table:
-    """Prepared images to region graphs, row by row; rows that are not ok keep empty lists."""
-    ok = [status == "ok" for status in samples["status"].to_pylist()]
-    images = image_batch(usable(samples), recipe) if any(ok) else np.empty((0, 1, 1, 1), np.float32)
-    graphs = graphs_to_arrow([build_region_graph(image, recipe.graph) for image in images])
-    rows = np.cumsum(ok) - 1
-    spread = pa.array([int(row) if good else None for row, good in zip(rows, ok, strict=True)], pa.int64())
-    graphs = graphs.take(spread)
-    kept = samples.drop_columns(["image"])
-    for name in GRAPH_COLUMNS:
-        kept = kept.append_column(name, graphs[name])
-    return kept

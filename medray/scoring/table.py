@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 from torch import nn
 
 from medray.samples.collate import batches
-from medray.samples.prepare import usable
+from medray.samples.tables import usable
 from medray.schema import KEYS, PREDICTIONS
 from medray.scoring.score import Predictions, predict
 from medray.training.bundle import Bundle

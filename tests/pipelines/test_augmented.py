@@ -8,7 +8,7 @@ import pytest
 from medray import storage, tables
 from medray.pipelines.train import train
 from medray.samples.collate import collate
-from medray.samples.prepare import to_graphs
+from medray.samples.tables import to_graphs
 from medray.training.bundle import Bundle, load_bundle
 from medray.training.fit import evaluate
 from medray.training.task import Classify

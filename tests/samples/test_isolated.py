@@ -15,11 +15,11 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless
 
 from medray.errors import MedrayError, Reason
-from medray.image_settings import StepRecipe
+from medray.image_settings import DecodeSettings, StepRecipe
 from medray.samples import isolated
-from medray.samples.decoding_process import UNDER_WAY, FrameLimits
 from medray.samples.isolated import end_decoding_process, isolated_images_of, prepare_unit
-from medray.samples.prepare import images_of
+from medray.samples.prepare import images_of, is_drawn
+from medray.samples.request import UNDER_WAY
 from medray.settings import Recipe
 from tests.archive.makers import KEY, dicom_bytes
 from tests.samples.test_prepare import _noise, _png, _unit
@@ -92,6 +92,20 @@ def _with_neighbours(folder, slow):
     return _unit(folder, a=good, b=slow, c=good)
 
 
+def test_a_share_of_the_frames_is_decoded_twice(tmp_path):
+    rows = _unit(tmp_path, **{f"n{number}": dicom_bytes(_noise(9, 9, top=number + 1)) for number in range(12)})
+    drawn = [is_drawn(f"{name}:0", 0.5) for name in rows["object_id"].to_pylist()]
+    samples = isolated_images_of(rows, KEY, RECIPE, DecodeSettings(cross_check=0.5)).to_pylist()
+    assert ["cross_checked" in sample["flags"] for sample in samples] == drawn
+    assert 0 < sum(drawn) < 12
+
+
+def test_a_frame_larger_than_the_limit_fails_alone(tmp_path):
+    rows = _unit(tmp_path, a=dicom_bytes(_noise(9, 9)), b=dicom_bytes(_noise(9, 10)))
+    samples = isolated_images_of(rows, KEY, RECIPE, DecodeSettings(max_samples=81)).to_pylist()
+    assert [sample["reason"] for sample in samples] == [None, "image_too_large"]
+
+
 def _assert_only_row_1_failed(samples, rows, reason):
     healthy = (
         images_of(rows.slice(0, 1), KEY, RECIPE).to_pylist() + images_of(rows.slice(2, 1), KEY, RECIPE).to_pylist()
@@ -122,13 +136,13 @@ def test_a_frame_whose_decoder_dies_costs_itself_alone(tmp_path, slow_image, end
 
 def test_a_frame_that_takes_too_long_costs_itself_alone(tmp_path, slow_image):
     rows = _with_neighbours(tmp_path, slow_image)
-    samples = isolated_images_of(rows, KEY, RECIPE, FrameLimits(seconds=1.0))
+    samples = isolated_images_of(rows, KEY, RECIPE, DecodeSettings(frame_seconds=1.0))
     _assert_only_row_1_failed(samples, rows, Reason.DECODER_TIMEOUT)
 
 
 def test_a_frame_that_takes_too_much_memory_costs_itself_alone(tmp_path):
     rows = _with_neighbours(tmp_path, dicom_bytes(np.zeros((14000, 14000), np.uint8)))
-    samples = isolated_images_of(rows, KEY, RECIPE, FrameLimits(gibibytes=1.0))
+    samples = isolated_images_of(rows, KEY, RECIPE, DecodeSettings(gibibytes=1.0))
     _assert_only_row_1_failed(samples, rows, Reason.DECODER_OUT_OF_MEMORY)
 
 

@@ -15,7 +15,8 @@ from medray.errors import Reason
 from medray.image_settings import GraphRecipe
 from medray.samples import prepare
 from medray.samples.isolated import prepare_unit
-from medray.samples.prepare import image_batch, images_of, to_graphs
+from medray.samples.prepare import images_of
+from medray.samples.tables import image_batch, to_graphs
 from medray.settings import IndexSettings, Recipe
 from tests.archive.makers import KEY, dicom_bytes
 
@@ -65,7 +66,7 @@ def test_one_bad_image_costs_one_row_and_its_neighbours_nothing(tmp_path):
 
 
 def test_a_defect_of_ours_costs_one_row_too_and_names_only_its_type(tmp_path, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise ZeroDivisionError("Canary^Name")
 
     monkeypatch.setattr(prepare, "frame_values", broken)
@@ -80,6 +81,14 @@ def test_skipped_objects_are_no_samples_and_failed_ones_keep_their_reason(tmp_pa
     assert len(index) == 1 and {row["sample_id"]: row["reason"] for row in samples} == {
         name: row["reason"] for name, row in index.items()
     }
+
+
+def test_pet_and_windows_that_a_header_does_not_hold_are_failed_rows_only_where_asked_for(tmp_path):
+    pet = dicom_bytes(_noise(9, 9), Modality="PT", Units="BQML", WindowCenter=40, WindowWidth=400)
+    rows = _unit(tmp_path, a=pet, b=_png(_noise(9, 9).astype(np.uint8)))
+    asked = [RECIPE, replace(RECIPE, pet="suv_bw"), replace(RECIPE, voi=0), replace(RECIPE, voi="LUNG")]
+    found = [[row["reason"] for row in images_of(rows, KEY, recipe).to_pylist()] for recipe in asked]
+    assert found == [[None, None], ["suv_missing", None], [None, "voi_missing"], ["voi_missing", "voi_missing"]]
 
 
 def test_an_object_that_vanished_is_a_failed_row(tmp_path):
