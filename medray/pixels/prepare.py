@@ -48,8 +48,7 @@ def prepare_image(frame: FrameValues, pixels: PixelModule, recipe: Recipe) -> Fl
     if recipe.steps != NO_STEPS:
         scene = steps.Scene(pixels.photometric_interpretation == "MONOCHROME1", _spanned(window, voi))
         planes, mask = steps.apply_steps(planes, mask, recipe.steps, scene)
-        over_content = recipe.steps.z_score == "content" and window is None and voi is None
-        counted = steps.content_mask(planes, mask, recipe.steps.content, scene) if over_content else mask
+        counted = steps.counted_mask(planes, mask, recipe.steps, scene)
     shape = _target_shape(planes, pixels, recipe)
     if voi is not None:
         planes = apply_voi(planes, voi)

@@ -14,6 +14,10 @@ PATCH_REACH, SEARCH_REACH = 2, 5
 """Of non-local means: patches of 5 x 5 pixels, looked for in 11 x 11."""
 TILES, BINS = 8, 256
 """Of CLAHE."""
+SMALLEST_SPAN = 1e-30
+"""What float32 can divide by."""
+SQUARABLE = 1e-15, 1e15
+"""Between these, float32 holds a number's square."""
 
 Planes = Float32[np.ndarray, "planes rows columns"]
 Mask = Bool[np.ndarray, "rows columns"]
@@ -46,7 +50,7 @@ def apply_steps(planes: Planes, mask: Mask | None, recipe: StepRecipe, scene: Sc
         The new planes, and their mask.
 
     Raises:
-        SampleError: `pixels_missing` where every pixel is padding.
+        SampleError: `pixels_missing` where every pixel is padding; `unsupported_pixels` as `non_local_means`.
     """
     if mask is not None and not mask.any():
         raise SampleError(Reason.PIXELS_MISSING, "every pixel is Pixel Padding Value (0028,0120)")
@@ -75,6 +79,14 @@ def content_mask(planes: Planes, mask: Mask | None, share: float, scene: Scene) 
     low, high = real_range(light, mask)
     content: Mask = np.asarray(light.max(axis=0)) > np.float32(low + share * (high - low))
     return content if mask is None else content & mask
+
+
+def counted_mask(planes: Planes, mask: Mask | None, recipe: StepRecipe, scene: Scene) -> Mask | None:
+    """The pixels whose mean and deviation a z-score takes: the real ones, or of them the content where there is any."""
+    if recipe.z_score == "real":
+        return mask
+    content = content_mask(planes, mask, recipe.content, scene)
+    return content if content.any() else mask
 
 
 def crop_to_content(planes: Planes, mask: Mask | None, content: Mask) -> Cropped:
@@ -120,8 +132,14 @@ def noise_deviation(planes: Planes, mask: Mask | None) -> float:
 def non_local_means(planes: Planes, mask: Mask | None, strength: float) -> Planes:
     """Non-local means with weights exp(-max(d^2 - 2 s^2, 0) / (strength s)^2), s being the noise's standard deviation.
 
+    Raises:
+        SampleError: `unsupported_pixels` where float32 cannot hold the squares of differences.
+
     Source: Buades, Coll and Morel 2011, Non-local means denoising, doi:10.5201/ipol.2011.bcm_nlm.
     """
+    low, high = real_range(planes, mask)
+    if low != high and not SQUARABLE[0] < high - low < SQUARABLE[1]:
+        raise SampleError(Reason.UNSUPPORTED_PIXELS, f"values span {high - low:g}, too far from 1 for non-local means")
     noise = noise_deviation(planes, mask)
     if noise == 0:
         return planes
@@ -148,7 +166,7 @@ def clahe(planes: Planes, mask: Mask | None, clip_limit: float, ends: tuple[floa
     Source: Zuiderveld 1994, Contrast limited adaptive histogram equalization, Graphics Gems IV.
     """
     low, high = ends
-    if not high > low:
+    if not SMALLEST_SPAN < high - low < 1 / SMALLEST_SPAN:
         return planes
     real = _whole(planes, mask)
     bins = (np.clip(planes, np.float32(low), np.float32(high)) - np.float32(low)) * np.float32(BINS / (high - low))

@@ -1,11 +1,11 @@
 import tracemalloc
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from medray.archive.instance import PixelModule
+from medray.archive.instance import PixelModule, Window
 from medray.errors import SampleError, SettingsError
 from medray.image_settings import StepRecipe
 from medray.pixels.prepare import prepare_image
@@ -198,6 +198,15 @@ def test_a_z_score_over_the_content_counts_nothing_else() -> None:
     real = scene[10:30, 20:35]
     masked = stepped(np.where(mask, scene, 5000), mask, z_score="content")[0]
     assert np.allclose(masked[:, 20:], ((scene - real.mean()) / real.std())[:, 20:], atol=1e-4)
+    assert (stepped(np.full((9, 9), 70.0), z_score="content", crop=True) == 0).all()
+
+
+def test_clahe_works_within_the_headers_window_where_the_recipe_asks_for_it() -> None:
+    voi = (Window(300.0, 100.0, "LINEAR_EXACT"),)
+    recipe = Recipe(size=40, voi=0, steps=StepRecipe(clahe=2.0))
+    frame = replace(FrameValues(NOISE, None, "numpy", ()), voi=voi)
+    found = prepare_image(frame, PixelModule(EXPLICIT, 40, 40), recipe)
+    assert np.array_equal(found, prepared(NOISE, Recipe(size=40, window=(300.0, 100.0), steps=StepRecipe(clahe=2.0))))
 
 
 @pytest.mark.parametrize("window", [None, (300.0, 100.0)])

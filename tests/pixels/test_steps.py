@@ -190,6 +190,15 @@ def test_no_step_reads_padding_or_changes_what_it_was_given(planes: np.ndarray, 
     assert found[0][1].shape < mask.shape
 
 
+@pytest.mark.parametrize("top", [3e38, 1e-40])
+def test_values_at_the_ends_of_float32_give_numbers_or_are_refused(top: float) -> None:
+    planes = np.float32(top) * np.random.default_rng(5).random((1, 20, 20), np.float32)
+    for window in (None, (0.0, 1e-45), (0.0, float("inf"))):
+        assert np.isfinite(steps.apply_steps(planes, None, StepRecipe(clahe=2.0), Scene(window=window))[0]).all()
+    with pytest.raises(SampleError, match="unsupported_pixels: values span"):
+        steps.apply_steps(planes, None, ALL_ON, Scene())
+
+
 def test_a_mask_that_hides_nothing_changes_nothing() -> None:
     whole, _ = steps.apply_steps(NOISE, None, ALL_ON, Scene())
     masked, _ = steps.apply_steps(NOISE, np.ones(NOISE.shape[1:], bool), ALL_ON, Scene())
