@@ -70,18 +70,26 @@ def test_changes_stay_within_their_largest_and_fill_their_range() -> None:
     assert (np.abs(coins.mean(axis=0) - 0.5) < 0.1).all() and 0.15 < (coins[:, 0] & coins[:, 1]).mean() < 0.35
 
 
-@pytest.mark.parametrize("name", ["rotate_degrees", "scale", "shift", "crop"])
-def test_geometry_is_an_affine_map_of_the_kind_that_was_asked_for(name: str) -> None:
-    for one in drawn(**{name: 0.4}):
-        size = np.linalg.det(one.matrix) ** 0.5
-        expected = {"rotate_degrees": (1, 1), "scale": (1 / 1.4, 1.4), "shift": (1, 1), "crop": (0.6, 1)}[name]
-        assert expected[0] - 1e-9 <= size <= expected[1] + 1e-9
-        assert np.allclose(one.matrix @ one.matrix.T, size**2 * np.eye(2))
-        corners = np.array([one.matrix @ corner + one.offset for corner in ((-0.5, -0.5), (0.5, 0.5))])
-        if name == "crop":
-            assert corners.min() >= -0.5 - 1e-9 and corners.max() <= 0.5 + 1e-9
-        if name in ("rotate_degrees", "scale"):
-            assert not one.offset.any()
+@pytest.mark.parametrize(
+    ("name", "sizes", "reach"),
+    [("rotate_degrees", (1, 1), 0), ("scale", (1 / 1.4, 1.4), 0), ("shift", (1, 1), 0.4), ("crop", (0.6, 1), 0.2)],
+)
+def test_geometry_is_an_affine_map_of_the_kind_that_was_asked_for(
+    name: str, sizes: tuple[float, float], reach: float
+) -> None:
+    """An output side reads `sizes` of the input's, from a place up to `reach` off the centre: both fill their range."""
+    draws = drawn(**{name: 0.4})
+    found = np.array([np.linalg.det(one.matrix) ** 0.5 for one in draws])
+    assert all(
+        np.allclose(one.matrix @ one.matrix.T, size**2 * np.eye(2)) for one, size in zip(draws, found, strict=True)
+    )
+    assert (found.min(), found.max()) == pytest.approx(sizes, rel=0.02)
+    assert sizes[0] - 1e-9 <= found.min() and found.max() <= sizes[1] + 1e-9
+    offsets = np.array([one.offset for one in draws])
+    assert np.abs(offsets).max() <= reach + 1e-9
+    assert np.allclose([offsets.min(axis=0), offsets.max(axis=0)], [[-reach] * 2, [reach] * 2], atol=0.15 * reach)
+    if name == "crop":  # the window lies within the image
+        assert (np.abs(offsets) <= (1 - found[:, None]) / 2 + 1e-9).all()
 
 
 def test_quarter_turns_and_flips_move_pixels_and_change_none() -> None:

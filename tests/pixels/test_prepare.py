@@ -157,6 +157,15 @@ def test_a_crop_comes_before_the_resize_and_the_statistics() -> None:
     assert np.allclose(inverted, prepared(NOISE, Recipe(size=40)), atol=1e-4)
 
 
+def test_a_crop_takes_the_mask_along() -> None:
+    mask = np.ones((60, 60), bool)
+    mask[:, :25] = mask[33:35, 33:35] = False
+    framed = np.where(mask, np.pad(NOISE, 10), 5000)
+    found = stepped(framed, mask, size=20, crop=True)
+    expected = prepared(framed[10:50, 25:50], Recipe(size=20), mask[10:50, 25:50])
+    assert np.array_equal(found, expected)
+
+
 def test_a_pixel_of_the_model_input_has_the_spacing_asked_for() -> None:
     half_millimetre = {"spacing_mm": (0.5, 0.25)}
     out = stepped(NOISE, size=30, spacing_mm=1.0, header=half_millimetre)[0]
