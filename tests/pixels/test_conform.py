@@ -120,3 +120,10 @@ def test_lossy_htj2k_does_not_wrap_at_white() -> None:
     frame = imagecodecs.htj2k_encode(array, level=0.05, reversible=False)
     decoded = decode_frame(encoded_instance(frame, array.shape, HTJ2K_LOSSY), 0).stored
     assert np.abs(decoded.astype(int) - array).max() < 128
+
+
+@pytest.mark.parametrize("bits", [0, 12, 24, 32768])
+def test_bits_allocated_that_no_type_has_are_refused(bits: int) -> None:
+    instance = stored_instance(np.zeros((4, 6), np.uint8), JPEGXL, bits_allocated=bits)
+    with pytest.raises(SampleError, match=rf"unsupported_pixels: Bits (Allocated|Stored).* {bits}"):
+        decode_frame(instance, 0)
