@@ -131,7 +131,7 @@ def _description(header: Header) -> Row:
 
 
 def within_columns(row: Row) -> Row:
-    """The row without numbers that no column can hold, each flagged: 32768 Bits Allocated, 4 billion columns of a PNG."""
+    """The row without numbers that no column can hold, each flagged: 32768 Bits Allocated, 2^32 columns of a PNG."""
     beyond = [name for name, largest in LARGEST.items() if row[name] is not None and abs(row[name]) > largest]
     if not beyond:
         return row
