@@ -175,7 +175,10 @@ def generated_files() -> dict[str, bytes]:
         found[f"tiff, {name}"] = _tiff(frame, compression="zlib")
         if name != "16":
             found[f"jpeg, {name}"] = bytes(imagecodecs.jpeg8_encode(frame))
-    return found | {"tiff, pages": _tiff(phantom(8, 1, FRAMES)), "tiff, lzw": _tiff(phantom(8)[0], compression="lzw")}
+    return found | {
+        "tiff, pages": _tiff(phantom(8, 1, FRAMES), photometric="minisblack"),
+        "tiff, lzw": _tiff(phantom(8)[0], compression="lzw"),
+    }
 
 
 def _tiff(pages: np.ndarray, **options: Any) -> bytes:

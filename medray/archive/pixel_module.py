@@ -180,4 +180,4 @@ def _windows(header: Header, groups: list[Header]) -> tuple[tuple[float, ...], t
 def _aspect(header: Header) -> tuple[int, int] | None:
     raw = header.values.get(ASPECT)
     numbers = decimals(header, ASPECT, 2) if raw else None
-    return (int(numbers[0]), int(numbers[1])) if numbers and min(numbers) >= 1 else None
+    return (int(numbers[0]), int(numbers[1])) if numbers and 1 <= min(numbers) <= max(numbers) < 2**31 else None
