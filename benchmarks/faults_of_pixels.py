@@ -10,6 +10,7 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     HTJ2K,
+    UID,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -19,10 +20,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from benchmarks.faults import COLUMNS, ROWS, STEP_MM, Case, slice_dataset, stored
+from benchmarks.faults import COLUMNS, ROWS, STEP_MM, Case, set_class, slice_dataset, stored
 from tests.archive.makers import saved
 from tests.pixels.segmentations import item, segmentation_bytes
 
+PIXEL_DATA = 0x7FE00010
 FRAMES, SLOPES = 6, (1, 2, 0.5, 1, 3, 2)
 PLAIN: dict[str, Any] = {"RescaleSlope": None, "RescaleIntercept": None}
 
@@ -39,10 +41,10 @@ def _case(what: str, number: str, dataset: FileDataset | bytes, values: Any, **m
     return Case(what, number, kind, (file,), array if kind == "frames" or array is None else array[None], **more)
 
 
-def _encoded(pixels: np.ndarray, syntax: str, frames: list[bytes], **tags: Any) -> FileDataset:
+def _encoded(pixels: np.ndarray, syntax: str, frames: list[Any], **tags: Any) -> FileDataset:
     """A slice around encoded frames."""
     dataset = slice_dataset(0, pixels, **tags)
-    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.file_meta.TransferSyntaxUID = UID(syntax)
     dataset.PixelData = encapsulate([bytes(frame) for frame in frames])
     dataset["PixelData"].VR = "OB"
     dataset["PixelData"].is_undefined_length = True
@@ -83,19 +85,18 @@ def _signed_cases() -> list[Case]:
     """13 bits of two's complement in codestreams that know no sign: the header alone has it (PS3.5 8.2.3, 8.2.4)."""
     signed = stored().astype(np.int16) - 1500
     bits = signed.view(np.uint16) & 0x1FFF
-    frames = {
-        JPEG2000Lossless: imagecodecs.jpeg2k_encode(
-            bits, codecformat="J2K", level=0, reversible=True, bitspersample=13
+    narrow = imagecodecs.jpeg2k_encode(bits, codecformat="J2K", level=0, reversible=True, bitspersample=13)
+    datasets = {
+        "JPEG 2000: 13 signed bits, codestream unsigned": _encoded(signed, JPEG2000Lossless, [narrow]),
+        "JPEG-LS: 13 signed bits": slice_dataset(0, signed),
+        "JPEG-LS: 13 signed bits in a codestream of 16": _encoded(
+            signed, JPEGLSLossless, [imagecodecs.jpegls_encode(bits)]
         ),
-        JPEGLSLossless: imagecodecs.jpegls_encode(bits),
     }
-    cases = []
-    for syntax, frame in frames.items():
-        dataset = _encoded(signed, syntax, [frame])
+    for dataset in datasets.values():
         dataset.BitsStored, dataset.HighBit = 13, 12
-        name, number = ("JPEG 2000", "F6") if syntax == JPEG2000Lossless else ("JPEG-LS", "F7")
-        cases.append(_case(f"{name}: 13 signed bits, codestream unsigned", number, dataset, signed))
-    return cases
+    datasets["JPEG-LS: 13 signed bits"].compress(JPEGLSLossless, generate_instance_uid=False)
+    return [_case(what, "F6" if "2000" in what else "F7", dataset, signed) for what, dataset in datasets.items()]
 
 
 def _pairs() -> tuple[FileDataset, np.ndarray]:
@@ -155,7 +156,7 @@ def frame_cases() -> list[Case]:
     codes = [imagecodecs.jpeg8_encode(frame, lossless=True, predictor=1) for frame in frames]
     lying = bytearray(saved(_encoded(frames, JPEGLosslessSV1, codes)))
     table = lying.index(b"\xfe\xff\x00\xe0" + (4 * FRAMES).to_bytes(4, "little")) + 8
-    lying[table : table + 4 * FRAMES] = np.arange(0, 8 * FRAMES, 8, "<u4").tobytes()
+    lying[table : table + 4 * FRAMES] = np.arange(0, 8 * FRAMES, 8, dtype=np.uint32).tobytes()
     bits = np.random.default_rng(7).random((FRAMES, 5, 7)) < 0.4
     segments = segmentation_bytes(bits, segments=[1] * FRAMES, z=[5 + STEP_MM * n for n in range(FRAMES)])
     slopes = np.array(SLOPES)[:, None, None]
@@ -175,9 +176,14 @@ def frame_cases() -> list[Case]:
 
 def _enhanced(frames: np.ndarray) -> FileDataset:
     """Enhanced CT Image Storage, its rescale in the functional groups (PS3.3 C.7.6.16.2.9)."""
-    tags = {"ImagePositionPatient": None, "ImageOrientationPatient": None, "PixelSpacing": None, "SliceThickness": None}
+    tags: dict[str, Any] = {
+        "ImagePositionPatient": None,
+        "ImageOrientationPatient": None,
+        "PixelSpacing": None,
+        "SliceThickness": None,
+    }
     dataset = slice_dataset(0, frames, **PLAIN, **tags)
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
+    set_class(dataset, "1.2.840.10008.5.1.4.1.1.2.1")
     measures = item(PixelSpacing=[2.0, 1.0], SliceThickness=STEP_MM)
     plane = item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
     dataset.SharedFunctionalGroupsSequence = Sequence(
@@ -204,13 +210,13 @@ def nema_cases(wg04: Path) -> list[Case]:
     for what, (number, name) in named.items():
         original = (wg04 / "REF" / f"{name}_UNC").read_bytes()
         rows, columns = (int.from_bytes(_value(original, 0x280000 | element)[:2], "little") for element in (0x10, 0x11))
-        pixels = np.frombuffer(_value(original, 0x7FE00010), "<u2", rows * columns).reshape(rows, columns)
+        pixels = np.frombuffer(_value(original, PIXEL_DATA), "<u2", rows * columns).reshape(rows, columns)
         file = (wg04 / "JPLY" / f"{name}_JPLY").read_bytes()
         found.append(_case(what, number, file, pixels, tolerance=0.1 * float(pixels.max())))
     return found
 
 
 def _value(data: bytes, tag: int) -> bytes:
-    """What follows the last element of that tag, explicit VR little endian."""
-    start = data.rindex((tag >> 16).to_bytes(2, "little") + (tag & 0xFFFF).to_bytes(2, "little"))
-    return data[start + (12 if data[start + 4 : start + 6] in (b"OW", b"OB") else 8) :]
+    """What follows the header of an element, explicit VR little endian: the first of its tag, of pixels the last."""
+    name = (tag >> 16).to_bytes(2, "little") + (tag & 0xFFFF).to_bytes(2, "little")
+    return data[data.rindex(name + b"OW") + 12 :] if tag == PIXEL_DATA else data[data.index(name + b"US") + 8 :]

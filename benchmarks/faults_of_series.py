@@ -4,8 +4,22 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import FileDataset
+from pydicom.uid import UID
 
-from benchmarks.faults import ORIGIN, SLICES, STEP_MM, Case, Change, Grid, grid, series, slice_dataset, stack, stored
+from benchmarks.faults import (
+    ORIGIN,
+    SLICES,
+    STEP_MM,
+    Case,
+    Change,
+    Grid,
+    grid,
+    series,
+    set_class,
+    slice_dataset,
+    stack,
+    stored,
+)
 from benchmarks.volumes import read_nifti
 from tests.archive.makers import saved
 
@@ -74,8 +88,9 @@ def _echoes() -> tuple[tuple[bytes, ...], Grid, Grid]:
         for echo, time_ms in enumerate(ECHOES_MS):
             pixels = stored(index) + np.uint16(500 * echo)
             dataset = slice_dataset(index, pixels, Modality="MR", EchoTime=time_ms, EchoNumbers=echo + 1)
-            dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
-            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.5.{2 * index + echo + 1}"
+            set_class(dataset, "1.2.840.10008.5.1.4.1.1.4")
+            uid = UID(f"1.2.3.5.{2 * index + echo + 1}")
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
             dataset.InstanceNumber = 2 * index + echo + 1
             files.append(saved(dataset))
     return tuple(files), grid(first), grid(second)

@@ -79,9 +79,11 @@ def dead_workers() -> list[str]:
     from ray._private.state import state
     from ray.core.generated import common_pb2, gcs_pb2
 
-    rows = [gcs_pb2.WorkerTableData.FromString(raw) for raw in state._connect_and_get_accessor().get_worker_table()]
-    ended = [row for row in rows if not row.is_alive and row.worker_type == common_pb2.WORKER]
-    kinds = [(common_pb2.WorkerExitType.Name(row.exit_type), row.exit_detail) for row in ended]
+    protocol: Any = gcs_pb2
+    names: Any = common_pb2
+    rows = [protocol.WorkerTableData.FromString(raw) for raw in state._connect_and_get_accessor().get_worker_table()]
+    ended = [row for row in rows if not row.is_alive and row.worker_type == names.WORKER]
+    kinds = [(names.WorkerExitType.Name(row.exit_type), row.exit_detail) for row in ended]
     return [f"{kind}: {detail}" for kind, detail in kinds if kind not in INTENDED]
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
+from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from medray.pixels.codecs import TRANSFER_SYNTAXES
 
@@ -87,7 +88,7 @@ def dicom(frames: np.ndarray, uid: str, bits: int, **tags: Any) -> bytes:
         ).tobytes()
         dataset["PixelData"].VR = "OW" if bits > 8 else "OB"
     elif uid == RLE:
-        dataset.file_meta.TransferSyntaxUID = EXPLICIT
+        dataset.file_meta.TransferSyntaxUID = UID(EXPLICIT)
         dataset.PixelData = frames.tobytes()
         dataset.compress(RLE, generate_instance_uid=False)
     else:
@@ -96,7 +97,7 @@ def dicom(frames: np.ndarray, uid: str, bits: int, **tags: Any) -> bytes:
         dataset["PixelData"].is_undefined_length = True
     buffer = io.BytesIO()
     if TRANSFER_SYNTAXES[uid].kind in ("deflated_frame", "jpegxl"):  # which pydicom does not write
-        dataset.file_meta.TransferSyntaxUID = KNOWN
+        dataset.file_meta.TransferSyntaxUID = UID(KNOWN)
         dataset.save_as(buffer, enforce_file_format=True)
         return _renamed(buffer.getvalue(), uid.encode() + b"\0" * (len(uid) % 2))
     dataset.save_as(buffer, enforce_file_format=True)
@@ -113,11 +114,11 @@ def _renamed(data: bytes, uid: bytes) -> bytes:
 
 def _described(frames: np.ndarray, uid: str, bits: int) -> FileDataset:
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", "1.2.3.4"
-    meta.TransferSyntaxUID = uid
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = SecondaryCaptureImageStorage, UID("1.2.3.4")
+    meta.TransferSyntaxUID = UID(uid)
     little, implicit = uid != BIG_ENDIAN, uid == IMPLICIT
     dataset = FileDataset(
-        None, {}, file_meta=meta, preamble=b"\0" * 128, is_implicit_VR=implicit, is_little_endian=little
+        "", {}, file_meta=meta, preamble=b"\0" * 128, is_implicit_VR=implicit, is_little_endian=little
     )
     dataset.SOPClassUID, dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.Modality = "1.2.3", "1.2.3.1", "OT"
@@ -163,7 +164,7 @@ def encoded(frame: np.ndarray, uid: str, bits: int) -> bytes:
         return bytes(imagecodecs.jpegxl_encode(frame, lossless=not lossy))
     if kind == "htj2k" or uid == f"{JPEG}203":
         return bytes(imagecodecs.htj2k_encode(frame))
-    more = {"level": 20} if lossy else {"level": 0, "reversible": True}
+    more: dict[str, Any] = {"level": 20} if lossy else {"level": 0, "reversible": True}
     return bytes(imagecodecs.jpeg2k_encode(frame, codecformat="J2K", bitspersample=bits, **more))
 
 

@@ -46,7 +46,7 @@ class NotForThisError(Exception):
 def read_pydicom(files: list[Path], kind: str) -> Found:
     """`pixel_array` and `apply_modality_lut`; pydicom builds no volumes."""
     from pydicom import dcmread
-    from pydicom.pixels import apply_modality_lut
+    from pydicom.pixels.processing import apply_modality_lut
 
     if kind == "volume":
         raise NotForThisError
@@ -60,7 +60,7 @@ def read_pydicom(files: list[Path], kind: str) -> Found:
 
 def read_monai(files: list[Path], kind: str) -> Found:
     """`PydicomReader`: a file, or a folder as a series; its first two axes are columns and rows."""
-    from monai.data import PydicomReader
+    from monai.data.image_reader import PydicomReader
 
     reader = PydicomReader()
     data, meta = reader.get_data(reader.read(str(files[0].parent if kind == "volume" else files[0])))
@@ -155,7 +155,7 @@ def answer(reader: str, folder: Path) -> dict[str, Any]:
         except Exception as error:  # a reader may raise whatever it wants: that is its answer
             reason = getattr(error, "reason", None)
             return {"state": "refuses", "error": str(reason or type(error).__name__)}
-    arrays = {f"values{number}": values for number, values in enumerate(found.values)}
+    arrays: dict[str, Any] = {f"values{number}": values for number, values in enumerate(found.values)}
     arrays |= {f"affine{number}": affine for number, affine in enumerate(found.affines) if affine is not None}
     np.savez(folder / f"{reader}.npz", **arrays)
     said = [*found.said, *(str(warning.message)[:200] for warning in caught)]

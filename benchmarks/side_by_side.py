@@ -101,7 +101,7 @@ def what_is_wrong(case: Case, answer: dict[str, Any], found: dict[str, np.ndarra
         return "an image"
     if not case.spaced and (answer["spacing"] or any(affine is not None for affine in affines)):
         return "a spacing that nobody gave"
-    if case.kind == "volume" or values[0].shape[0] == len(case.files) > 1:
+    if case.kind == "volume" or case.values is None or values[0].shape[0] == len(case.files) > 1:
         return _wrong_volumes(case, values, affines)
     expected = case.values if case.kind == "frames" else case.values[0]
     if case.lost != tuple(answer["lost"]):
@@ -141,9 +141,11 @@ def _wrong_grid(grid: Grid, values: np.ndarray, affine: np.ndarray | None) -> st
         due = f"{len(grid.values)} of {_step_mm(grid.affine):.4g} mm"
         return f"{values.shape[0]} slices of {_step_mm(affine):.4g} mm for {due}"
     slices, rows, columns = np.indices(grid.values.shape).reshape(3, -1)
-    due = grid.affine @ np.stack([columns, rows, slices, np.ones_like(rows)]).astype(np.float64)
-    nearest = np.rint(np.linalg.inv(affine) @ due).clip(0, np.array([*values.shape[::-1], 2])[:, None] - 1).astype(int)
-    off_mm = np.linalg.norm(affine @ nearest - due, axis=0).max()
+    places = grid.affine @ np.stack([columns, rows, slices, np.ones_like(rows)]).astype(np.float64)
+    nearest = (
+        np.rint(np.linalg.inv(affine) @ places).clip(0, np.array([*values.shape[::-1], 2])[:, None] - 1).astype(int)
+    )
+    off_mm = np.linalg.norm(affine @ nearest - places, axis=0).max()
     if off_mm > PLACE_TOLERANCE_MM:
         return f"voxels up to {off_mm:.2g} mm off"
     return _wrong_values(values[nearest[2], nearest[1], nearest[0]], grid.values.ravel(), 0.0)

@@ -64,6 +64,13 @@ def test_a_codestream_of_the_other_sign_is_reinterpreted() -> None:
     assert conformed([-2000, 3], JPEG2K, bits=13, signed=True, bits_stored=13)[0] == [6192, 3]
 
 
+def test_twos_complement_in_a_wider_codestream_without_sign_is_the_headers() -> None:
+    signed: dict[str, Any] = {"bits_stored": 13, "pixel_representation": 1}
+    assert conformed([6192, 3], JPEGLS, bits=16, **signed) == ([-2000, 3], ())
+    assert conformed([9000, 3], JPEGLS, bits=16, **signed) == ([9000, 3], ("bits_from_codestream",))
+    assert conformed([6192, 3], JPEG2K, bits=16, signed=True, **signed) == ([6192, 3], ("bits_from_codestream",))
+
+
 def test_more_bits_in_the_codestream_than_in_the_header_win() -> None:
     assert conformed([5000, 3], JPEG2K, bits=14, bits_stored=12) == ([5000, 3], ("bits_from_codestream",))
     assert conformed([4000, 3], JPEG2K, bits=14, bits_stored=12) == ([4000, 3], ())
