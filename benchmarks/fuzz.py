@@ -34,7 +34,7 @@ from medray.settings import RaySettings
 INPUTS = 20_000
 LOOSE_EVERY, SHARD_MEMBERS = 20, 500
 CPUS = 2
-FRAME_SECONDS = 30
+FRAME_SECONDS, CROSS_CHECK = 30, 0.1
 DECODER_REASONS = ("decoder_crashed", "decoder_timeout", "decoder_out_of_memory")
 INTENDED = ("INTENDED_SYSTEM_EXIT", "INTENDED_USER_EXIT")
 
@@ -129,7 +129,7 @@ def reasons_of(table: pa.Table) -> dict[str, int]:
 def run_jobs(archive: Path, work: Path, bundle: Path) -> tuple[dict[str, int], list[str]]:
     """Exit codes of `index` and `score`, and Ray's dead workers."""
     index, predictions = str(work / "index"), str(work / "predictions")
-    limits = ["--ray.frame_seconds", str(FRAME_SECONDS)]
+    limits = ["--decode.frame_seconds", str(FRAME_SECONDS), "--decode.cross_check", str(CROSS_CHECK)]
     with cluster(RaySettings(cpus=CPUS)):
         flags = ["--archive", str(archive), "--out", index, "--paths", "plain"]
         codes = {"index": command(["index", *flags])}

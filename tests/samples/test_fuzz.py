@@ -12,13 +12,13 @@ from benchmarks.mutants import mutant
 from benchmarks.originals import originals
 from medray import storage
 from medray.archive.objects import index_object, rows_to_table
-from medray.samples.decoding_process import FrameLimits
+from medray.image_settings import DecodeSettings
 from medray.samples.isolated import end_decoding_process, isolated_images_of
 from medray.settings import IndexSettings, Recipe
 from tests.archive.makers import KEY
 
 MUTANTS = 300
-LIMITS = FrameLimits(seconds=15, gibibytes=4)
+DECODE = DecodeSettings(cross_check=0.2, frame_seconds=30, gibibytes=4)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_every_wounded_file_has_one_row_of_the_index(wounded, indexed):
 def test_every_sample_of_them_has_one_row_and_no_reason_is_internal(indexed):
     rows = [row for row in indexed if row["status"] != "skipped"]
     table = rows_to_table([{name: value for name, value in row.items() if name != "path"} for row in rows])
-    samples = isolated_images_of(table, KEY, Recipe(size=16), LIMITS).drop_columns(["image"]).to_pylist()
+    samples = isolated_images_of(table, KEY, Recipe(size=16), DECODE).drop_columns(["image"]).to_pylist()
     end_decoding_process()
     for number, row in enumerate(rows):
         found = [sample["frame"] for sample in samples if sample["row"] == number]
