@@ -212,7 +212,7 @@ def nema_cases(wg04: Path) -> list[Case]:
         rows, columns = (int.from_bytes(_value(original, 0x280000 | element)[:2], "little") for element in (0x10, 0x11))
         pixels = np.frombuffer(_value(original, PIXEL_DATA), "<u2", rows * columns).reshape(rows, columns)
         file = (wg04 / "JPLY" / f"{name}_JPLY").read_bytes()
-        found.append(_case(what, number, file, pixels, tolerance=0.1 * float(pixels.max())))
+        found.append(_case(what, number, file, pixels, tolerance=0.2 * float(pixels.max())))
     return found
 
 

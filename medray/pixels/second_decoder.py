@@ -41,8 +41,8 @@ def decode_second(frame: Buffer, pixels: PixelModule, codec: Codec) -> tuple[np.
     """
     if not codec.second:
         raise SampleError(Reason.DECODE_FAILED, f"{codec.first} cannot read the frame")
-    request = {"uid": pixels.transfer_syntax_uid, "plugins": codec.second, "options": _options(pixels)}
-    request["seconds"] = TIME_LIMIT_S
+    request: dict[str, Any] = {"uid": pixels.transfer_syntax_uid, "plugins": codec.second, "seconds": TIME_LIMIT_S}
+    request["options"] = _options(pixels)
     with _lock:
         process = _running()
         try:
