@@ -72,8 +72,9 @@ def _dicom(data: bytes) -> Instance:
     module = pixel_module(header, syntax)
     flags: list[str] = []
     frames = _split(header, module, stored, flags)
-    every = tuple(dict.fromkeys((*header.flags, *flags)))
-    return Instance(replace(module, flags=every), frames)
+    if flags:
+        module = replace(module, flags=tuple(dict.fromkeys((*module.flags, *flags))))
+    return Instance(module, frames)
 
 
 def _true_syntax(header: Header, pixels: PixelElement, stored: memoryview) -> str:
