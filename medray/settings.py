@@ -21,8 +21,7 @@ class GraphRecipe:
             prepared images have a standard deviation of about 1, so 0.3 means: one region's side away counts as much
             as 0.3 standard deviations. On an image scaled to [0, 1] whose standard deviation is a third, that is 0.1.
         iterations: SLIC sweeps.
-        blur_px: standard deviation of the blur that places the regions, 1/16 of a region's side at the most; features
-            come from the unblurred image.
+        blur_px: deviation of the blur that places the regions, 1/16 of a region's side at most; features are unblurred.
         texture: add the texture statistics (multi-scale DoG, gradient, coherence, histogram) to the node features.
         position: add each region's (row, column) to the node features.
     """
@@ -46,8 +45,10 @@ class Recipe:
         fit: keep the aspect ratio and pad (`pad`) or not (`stretch`).
         window: (center, width) in modality values applied to every image; none = z-score over the image.
         ct_window: (center, width) in Hounsfield units applied to CT where `window` is none; null = z-score for CT too.
-        clip_percent: cut this share (in percent) at each end before the z-score. Off by default: small bright
-            lesions live there.
+        voi: the header's own window or VOI table, by its number (from 0, windows first) or by its explanation, in the
+            place of `window` and `ct_window`; none = never the header's. An image without it fails as `voi_missing`.
+        pet: PET in the units of its header (`modality`), or as SUV by body weight (`suv_bw`, else `suv_missing`).
+        clip_percent: cut this share (percent) at each end before the z-score; off: small bright lesions live there.
         invert_monochrome1: make high values bright in every image (PS3.3 C.7.6.3.1.2).
         graph: how the prepared image becomes a region graph, for models that want one.
     """
@@ -57,6 +58,8 @@ class Recipe:
     fit: Literal["pad", "stretch"] = "pad"
     window: tuple[float, float] | None = None
     ct_window: tuple[float, float] | None = (40.0, 400.0)
+    voi: int | str | None = None
+    pet: Literal["modality", "suv_bw"] = "modality"
     clip_percent: float = 0.0
     invert_monochrome1: bool = True
     graph: GraphRecipe = field(default_factory=GraphRecipe)

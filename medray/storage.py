@@ -62,7 +62,8 @@ def filesystem(uri: str) -> tuple[Any, str]:
     """The fsspec file system of a URI and the path in it. One file system a process, made at first use."""
     protocol, separator, rest = uri.partition("://")
     if not separator:
-        return _filesystem("file", os.getpid()), str(Path(uri).expanduser().absolute())
+        path = uri if uri.startswith("/") else str(Path(uri).expanduser().absolute())
+        return _filesystem("file", os.getpid()), path
     if protocol == "file":
         return _filesystem("file", os.getpid()), "/" + rest.lstrip("/")
     if protocol == "s3" and not rest.strip("/"):

@@ -32,6 +32,33 @@ def test_every_recipe_file_is_a_settings_file():
         assert parsed.model in MODELS, recipe.name
 
 
+def _pixel_values():
+    return (ROOT / "docs" / "pixel-values.md").read_text()
+
+
+def test_every_test_that_proves_a_pixel_value_exists():
+    named = re.findall(r"`([a-z_/]+\.py)::(test_\w+)`", _pixel_values())
+    missing = [name for file, name in named if f"def {name}(" not in (ROOT / "tests" / file).read_text()]
+    assert missing == [] and len(named) > 80
+
+
+def test_every_flag_and_reason_of_a_pixel_value_is_one_that_medray_gives():
+    sources = "".join(path.read_text() for path in (ROOT / "medray").rglob("*.py"))
+    named = {name for row in _table_rows() for name in re.findall(r"`(\w+)`", row[-2])}
+    assert {name for name in named if not re.search(rf'"{name}[":]', sources)} == set() and len(named) > 40
+
+
+def test_all_38_items_of_pixel_values_have_a_test():
+    rows = [row for row in _table_rows() if row[0].isdigit()]
+    assert [int(row[0]) for row in rows] == list(range(1, 39))
+    assert all("::test_" in row[-1] for row in _table_rows())
+
+
+def _table_rows():
+    lines = [line for line in _pixel_values().splitlines() if line.startswith("|") and "::test_" in line]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
 def test_links_of_the_readme_lead_to_files():
     for target in re.findall(r"\]\(([^)h#][^)]*)\)", (ROOT / "README.md").read_text()):
         assert (ROOT / target).exists(), target

@@ -1,11 +1,18 @@
-"""The compiled part of the walk over data elements: those of plain, defined length, twenty times as fast."""
+"""The compiled part of the walk over data elements, twenty times as fast. It gives up where anything is not plain."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 
-from medray.archive.elements import LONG, SHORT, UNDEFINED
+from medray.archive.elements import DEPTH_AT_MOST, ITEM, ITEM_END, LONG, SEQUENCE_END, SHORT, UNDEFINED
+
+Walk = TypeVar("Walk", bound=Callable[..., Any])
+
+
+def _compile(walk: Walk) -> Walk:
+    return cast(Walk, numba.njit(nogil=True, cache=True)(walk))
 
 
 def _widths() -> np.ndarray:
@@ -18,13 +25,78 @@ def _widths() -> np.ndarray:
 
 
 WIDTHS = _widths()
+UNKNOWN = (ord("U") - 65, ord("N") - 65)
 
 
-@numba.njit(nogil=True, cache=True)
+@_compile
+def _pair(data: Any, position: int) -> Any:
+    return np.int64(data[position]) | np.int64(data[position + 1]) << 8
+
+
+@_compile
+def _tag(data: Any, position: int) -> Any:
+    return _pair(data, position) << 16 | _pair(data, position + 2)
+
+
+@_compile
+def _length(data: Any, position: int) -> Any:
+    return _pair(data, position) | _pair(data, position + 2) << 16
+
+
+@_compile
+def _value(data: Any, position: int, implicit: bool) -> tuple[int, int, bool]:
+    """First byte, length and VR UN of the element at `position`, where 8 bytes are left; -1 for what is no element."""
+    if implicit:
+        return position + 8, _length(data, position + 4), False
+    first, second = np.int64(data[position + 4]) - 65, np.int64(data[position + 5]) - 65
+    if not (0 <= first < 26 and 0 <= second < 26):
+        return -1, 0, False
+    width = WIDTHS[first, second]
+    if width == 8:
+        return position + 8, _pair(data, position + 6), False
+    if width == 0 or position + 12 > data.size:
+        return -1, 0, False
+    return position + 12, _length(data, position + 8), first == UNKNOWN[0] and second == UNKNOWN[1]
+
+
+@_compile
+def skip_items(data: Any, position: int, implicit: bool) -> int:
+    """Where the delimiter of a sequence of undefined length stands; -1 where its items are not plain."""
+    inside_item = np.zeros(2 * DEPTH_AT_MOST, np.bool_)
+    is_implicit = np.zeros(2 * DEPTH_AT_MOST, np.bool_)
+    is_implicit[0] = implicit
+    depth = 0
+    while position + 8 <= data.size:
+        tag = _tag(data, position)
+        if tag == (ITEM_END if inside_item[depth] else SEQUENCE_END):
+            if depth == 0:
+                return position
+            depth -= 1
+            position += 8
+            continue
+        if inside_item[depth]:
+            start, length, unknown = _value(data, position, is_implicit[depth])
+        else:
+            start, length, unknown = position + 8, _length(data, position + 4), False
+        if start < 0 or (tag != ITEM and not inside_item[depth]):
+            return -1
+        position = start
+        if length != UNDEFINED:
+            position += length
+            continue
+        depth += 1
+        if depth == inside_item.size:
+            return -1
+        inside_item[depth] = not inside_item[depth - 1]
+        is_implicit[depth] = is_implicit[depth - 1] or unknown
+    return -1
+
+
+@_compile
 def walk_plain(data: Any, place: Any, below: int, implicit: bool, wanted: Any, found: Any) -> int:
     """Walk little endian elements up to the first that is not plain, and note the wanted ones.
 
-    An element is plain if its tag rises, stands before `below`, and its length is defined and within the bytes.
+    An element is plain if its tag rises, stands before `below`, and it ends within the bytes.
 
     Args:
         data: uint8, read-only.
@@ -39,27 +111,22 @@ def walk_plain(data: Any, place: Any, below: int, implicit: bool, wanted: Any, f
     count = 0
     at = 0
     while position + 8 <= data.size and count < found.shape[0]:
-        tag = data[position + 1] << 24 | data[position] << 16 | data[position + 3] << 8 | data[position + 2]
-        field, width = position + 4, 8
-        if not implicit:
-            first, second = data[position + 4] - 65, data[position + 5] - 65
-            if first < 0 or first > 25 or second < 0 or second > 25:
-                break
-            width = WIDTHS[first, second]
-            if width == 0 or position + width > data.size:
-                break
-            field = position + width - (2 if width == 8 else 4)
-        length = data[field] | data[field + 1] << 8
-        if implicit or width == 12:
-            length |= data[field + 2] << 16 | data[field + 3] << 24
-        start = position + width
-        if tag >= below or tag <= last or length == UNDEFINED or start + length > data.size:
+        tag = _tag(data, position)
+        start, length, unknown = _value(data, position, implicit)
+        if start < 0 or tag >= below or tag <= last:
+            break
+        stop = start + length
+        behind = stop
+        if length == UNDEFINED:
+            stop = skip_items(data, start, implicit or unknown)
+            behind = stop + 8
+        if stop < 0 or stop > data.size:
             break
         while at < wanted.size and wanted[at] < tag:
             at += 1
         if wanted.size == 0 or (at < wanted.size and wanted[at] == tag):
-            found[count, 0], found[count, 1], found[count, 2] = tag, start, start + length
+            found[count, 0], found[count, 1], found[count, 2] = tag, start, stop
             count += 1
-        position, last = start + length, tag
+        position, last = behind, tag
     place[0], place[1] = position, last
     return count

@@ -6,10 +6,12 @@ from typing import Literal
 PNG, JPEG, TIFF = "image/png", "image/jpeg", "image/tiff"
 """What stands in `transfer_syntax_uid` for images that are not DICOM: their media type."""
 
+WindowFunction = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
+
 
 @dataclass(frozen=True)
 class LookupTable:
-    """A modality or VOI lookup table.
+    """A modality, VOI or palette lookup table. No entries: the header's table cannot be used.
 
     Source: DICOM PS3.3 C.11.1.1.1 and C.11.2.1.1 (LUT Descriptor, LUT Data).
     """
@@ -17,6 +19,34 @@ class LookupTable:
     first_mapped: int
     bits: int
     entries: tuple[int, ...]
+    explanation: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A VOI window, in modality values. Source: DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3 (VOI LUT Function)."""
+
+    center: float
+    width: float
+    function: WindowFunction = "LINEAR"
+    explanation: str | None = field(default=None, repr=False)
+
+
+Voi = tuple[Window | LookupTable, ...]
+"""What the header offers to show a frame with: its windows, then its VOI lookup tables."""
+
+
+@dataclass(frozen=True)
+class SuvScale:
+    """What turns a PET image's modality values into SUV by body weight (g/ml).
+
+    Attributes:
+        factor: to multiply by; None where the header does not hold all that it takes.
+        problem: what is missing or wrong then; names attributes and no value.
+    """
+
+    factor: float | None
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,6 +64,8 @@ class PixelModule:
 
     Attributes:
         rescale: (slope, intercept) once for all frames or once a frame; empty where the header has none.
+        voi: windows and VOI tables, once for all frames or once a frame; empty where the header has none.
+        suv: of PET only.
         spacing_mm: (between rows, between columns); None where the header does not say, never 1.0.
         spacing_source: `pixel_spacing`, `imager_pixel_spacing`, `nominal_scanned`, `functional_groups`,
             `ultrasound_region` or `resolution` (PNG, TIFF); None without spacing.
@@ -57,10 +89,10 @@ class PixelModule:
     rescale: tuple[tuple[float, float], ...] = ()
     modality_lut: LookupTable | None = None
     palette: Palette | None = None
-    window_center: tuple[float, ...] = ()
-    window_width: tuple[float, ...] = ()
-    padding_value: int | None = None
-    padding_range_limit: int | None = None
+    voi: tuple[Voi, ...] = ()
+    suv: SuvScale | None = None
+    padding_value: int | float | None = None
+    padding_range_limit: int | float | None = None
     spacing_mm: tuple[float, float] | None = None
     spacing_source: str | None = None
     pixel_aspect_ratio: tuple[int, int] | None = None

@@ -1,15 +1,19 @@
-"""Modality and palette lookup tables, read exactly: 8-bit tables packed or in words, segmented palettes expanded.
+"""Modality, VOI and palette lookup tables, read exactly: 8-bit tables packed or in words, segmented palettes expanded.
 
-Source: DICOM PS3.3 C.11.1.1.1 (LUT Descriptor, LUT Data), C.7.6.3.1.5 (palettes), C.7.9.2 (segmented palettes).
+Source: DICOM PS3.3 C.11.1.1.1 and C.11.2.1.1 (LUT Descriptor, LUT Data), C.7.6.3.1.5 (palettes), C.7.9.2 (segmented
+palettes).
 """
 
 import struct
+from dataclasses import replace
 
 from medray.archive.headers import Header
 from medray.archive.instance import LookupTable, Palette
+from medray.archive.values import text
 from medray.errors import Reason, SampleError
 
 MODALITY_LUT_SEQUENCE, LUT_DESCRIPTOR, LUT_DATA = 0x00283000, 0x00283002, 0x00283006
+LUT_EXPLANATION = 0x00283003
 COLOURS = ((0x00281101, 0x00281201, 0x00281221), (0x00281102, 0x00281202, 0x00281222), (0x281103, 0x281203, 0x281223))
 PALETTE_TAGS = frozenset(tag for colour in COLOURS for tag in colour)
 
@@ -25,6 +29,27 @@ def modality_lut(header: Header, pixel_representation: int) -> LookupTable | Non
     for item in header.items(MODALITY_LUT_SEQUENCE):
         return _table(item, LUT_DESCRIPTOR, item.values.get(LUT_DATA), signed=pixel_representation == 1)
     return None
+
+
+def voi_lut(item: Header, *, signed: bool) -> LookupTable:
+    """The table of an item of the VOI LUT Sequence; without entries, flagged, where it cannot be used.
+
+    Some devices declare 16 bits for entries of 12, which would be shown nearly black: the bits that the largest entry
+    needs then count, flagged.
+
+    Args:
+        signed: the values to look up can be negative.
+    """
+    explanation = text(item, LUT_EXPLANATION)
+    try:
+        table = _table(item, LUT_DESCRIPTOR, item.values.get(LUT_DATA), signed=signed)
+    except SampleError:
+        item.flag("bad_voi_lut")
+        return LookupTable(0, 16, (), explanation)
+    needed = max(8, max(table.entries).bit_length())
+    if needed < table.bits:
+        item.flag("lut_narrower_than_declared")
+    return replace(table, bits=min(needed, table.bits), explanation=explanation)
 
 
 def palette(header: Header) -> Palette:

@@ -7,26 +7,33 @@ from typing import Any
 
 from medray.archive import spacing
 from medray.archive.headers import Header
-from medray.archive.instance import PixelModule
+from medray.archive.instance import LookupTable, PixelModule
 from medray.archive.lookup import MODALITY_LUT_SEQUENCE, PALETTE_TAGS, modality_lut, palette
+from medray.archive.pet import PET_TAGS, suv_scale
 from medray.archive.rows import BINARIES, INDEX_TAGS, RESCALES, number_of_frames
-from medray.archive.values import binary, code, decimal, decimals
+from medray.archive.values import binary, code, decimal, decimals, doubles
+from medray.archive.voi import VOI_TAGS, read_voi
 from medray.errors import Reason, SampleError
 
-SAMPLES_AT_MOST = 2**28
+SAMPLES_AT_MOST = 2**31  # a frame that says more is lying; `--decode.max_samples` is what users allow
 FRAMES_AT_MOST = 2**20
 MODALITY, PHOTOMETRIC, PLANAR, ASPECT = 0x00080060, 0x00280004, 0x00280006, 0x00280034
 PADDING, PADDING_LIMIT = 0x00280120, 0x00280121
-WINDOW_CENTER, WINDOW_WIDTH = 0x00281050, 0x00281051
+FLOAT_PADDING = {32: (0x00280122, 0x00280124), 64: (0x00280123, 0x00280125)}  # value, range limit
 EXTENDED_OFFSETS, EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
 FRAME_GROUPS = spacing.FRAME_GROUPS
-VALUE_TRANSFORMATION, FRAME_VOI = 0x00289145, 0x00289132
+VALUE_TRANSFORMATION = 0x00289145
 FLOAT_BITS: dict[int, Any] = {0x7FE00008: 32, 0x7FE00009: 64}
 INSTANCE_TAGS = INDEX_TAGS.union(
-    (PLANAR, ASPECT, PADDING, PADDING_LIMIT, WINDOW_CENTER, WINDOW_WIDTH, MODALITY_LUT_SEQUENCE, FRAME_GROUPS),
+    (PLANAR, ASPECT, PADDING, PADDING_LIMIT, MODALITY_LUT_SEQUENCE, FRAME_GROUPS),
     (EXTENDED_OFFSETS, EXTENDED_LENGTHS),
     PALETTE_TAGS,
+    VOI_TAGS,
+    PET_TAGS,
+    *FLOAT_PADDING.values(),
 )
+
+Rescale = tuple[tuple[float, float], ...]
 
 
 def pixel_module(header: Header, syntax: str) -> PixelModule:
@@ -42,19 +49,20 @@ def pixel_module(header: Header, syntax: str) -> PixelModule:
     if groups and len(groups) != frames:
         header.flag("functional_groups_differ_from_frames")
     distance, source = _spacing(header, groups)
-    photometric = pixels["photometric_interpretation"]
-    centers, widths = _windows(header, groups)
+    padding, padding_limit = _padding(header, pixels)
+    photometric, modality = pixels["photometric_interpretation"], code(header, MODALITY)
+    rescale, table = _rescale(header, groups, frames), modality_lut(header, pixels["pixel_representation"])
     return PixelModule(
         transfer_syntax_uid=syntax,
         **pixels,
-        modality=code(header, MODALITY),
-        rescale=_rescale(header, groups, frames),
-        modality_lut=modality_lut(header, pixels["pixel_representation"]),
+        modality=modality,
+        rescale=rescale,
+        modality_lut=table,
         palette=palette(header) if photometric == "PALETTE COLOR" else None,
-        window_center=centers,
-        window_width=widths,
-        padding_value=binary(header, PADDING, signed=pixels["pixel_representation"] == 1),
-        padding_range_limit=binary(header, PADDING_LIMIT, signed=pixels["pixel_representation"] == 1),
+        voi=read_voi(header, frames, signed=_signed_values(pixels, rescale, table)),
+        suv=suv_scale(header) if modality == "PT" else None,
+        padding_value=padding,
+        padding_range_limit=padding_limit,
         spacing_mm=distance,
         spacing_source=source,
         pixel_aspect_ratio=_aspect(header),
@@ -111,7 +119,7 @@ def _shared(header: Header) -> list[Header]:
     return header.items(spacing.SHARED_GROUPS) if _has(header, spacing.SHARED_GROUPS) else []
 
 
-def _rescale(header: Header, groups: list[Header], frames: int) -> tuple[tuple[float, float], ...]:
+def _rescale(header: Header, groups: list[Header], frames: int) -> Rescale:
     """(slope, intercept) a frame where the functional groups say so, else once, else nothing."""
     found = [_group_rescale(group) for group in groups]
     if any(found):
@@ -167,14 +175,23 @@ def _spacing(header: Header, groups: list[Header]) -> spacing.Spacing:
     return only, "functional_groups" if only else None
 
 
-def _windows(header: Header, groups: list[Header]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Centres and widths of the header, else of the shared or the first frame's group."""
-    places = [header] + [item for group in _shared(header) + groups[:1] for item in group.items(FRAME_VOI)]
-    for place in places:
-        centers, widths = decimals(place, WINDOW_CENTER), decimals(place, WINDOW_WIDTH)
-        if centers and widths and len(centers) == len(widths):
-            return centers, widths
-    return (), ()
+def _signed_values(pixels: dict[str, Any], rescale: Rescale, table: LookupTable | None) -> bool:
+    """Whether modality values can be negative, by the header alone. Source: DICOM PS3.3 C.11.2.1.1."""
+    if table is not None:
+        return False
+    bits, signed = min(pixels["bits_stored"], 64), pixels["pixel_representation"] == 1
+    ends = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    return min(slope * end + intercept for slope, intercept in rescale or ((1.0, 0.0),) for end in ends) < 0
+
+
+def _padding(header: Header, pixels: dict[str, Any]) -> tuple[float | None, float | None]:
+    """Pixel Padding Value and Range Limit, of float pixel data their float ones."""
+    if pixels["float_bits"] is None:
+        value, limit = (binary(header, tag, pixels["pixel_representation"] == 1) for tag in (PADDING, PADDING_LIMIT))
+        return value, limit
+    bits = pixels["float_bits"]
+    first, last = (doubles(header, tag, single=bits == 32) for tag in FLOAT_PADDING[bits])
+    return first[0] if first else None, last[0] if last else None
 
 
 def _aspect(header: Header) -> tuple[int, int] | None:

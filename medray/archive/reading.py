@@ -75,8 +75,9 @@ def _dicom(data: bytes) -> Instance:
     frames = _split(header, module, stored, flags)
     if (missing := frames.count(None)) > MISSING_AT_MOST:
         raise SampleError(Reason.FRAME_MISSING, f"{missing} of {module.frames} frames")
-    every = tuple(dict.fromkeys((*header.flags, *flags)))
-    return Instance(replace(module, flags=every), frames)
+    if flags:
+        module = replace(module, flags=tuple(dict.fromkeys((*module.flags, *flags))))
+    return Instance(module, frames)
 
 
 def _true_syntax(header: Header, pixels: PixelElement, stored: memoryview) -> str:

@@ -7,6 +7,7 @@ import math
 import re
 import struct
 import warnings
+from datetime import date
 
 from medray.archive.headers import Header
 
@@ -19,6 +20,11 @@ TIME = re.compile(r"(\d\d):?(\d\d)?:?(\d\d)?(\.\d*)?$")
 AGE = re.compile(r"(\d{1,3})([YMWD])$")
 UID = re.compile(r"[0-9.]{1,128}$")
 INTEGER = re.compile(r"[+-]?\d{1,12}$")
+DATE = re.compile(r"(\d{4})\.?(\d\d)\.?(\d\d)$")
+DATE_TIME = re.compile(r"(\d{8})(\d{4}(?:\d\d)?(?:\.\d*)?)([+-]\d{4})?$")
+DAY_S = 86400
+PRIVATE_BLOCKS = range(0x10, 0x100)
+GB2312_IN_G1 = "\x1b$)A"  # of ISO 2022 IR 58; pydicom leaves it in the text
 
 
 def bad(header: Header, tag: int) -> None:
@@ -46,16 +52,18 @@ def raw_text(header: Header, tag: int) -> str | None:
 
 
 def _foreign(header: Header, raw: bytes) -> str:
-    from pydicom.charset import convert_encodings, decode_bytes
+    from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 
     declared = header.values.get(SPECIFIC_CHARACTER_SET, b"").decode("latin-1").strip(" \0").split("\\")
     if any(declared):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             try:
-                return decode_bytes(raw, convert_encodings(declared), DELIMITERS)
+                encodings = convert_encodings(declared)
+                if set(encodings) <= set(python_encoding.values()):  # pydicom takes any codec of Python's, punycode too
+                    return decode_bytes(raw, encodings, DELIMITERS).replace(GB2312_IN_G1, "")
             except Exception:  # an unknown or misused set raises many types; the guess below is flagged
-                header.flag("charset_guessed")
+                pass
     header.flag("charset_guessed")
     try:
         return raw.decode("utf-8")
@@ -137,12 +145,12 @@ def binary(header: Header, tag: int, signed: bool = False) -> int | None:
     return number
 
 
-def doubles(header: Header, tag: int) -> tuple[float, ...] | None:
-    """All values of an FD element; None where absent or not finite."""
-    raw = header.values.get(tag)
-    if not raw or len(raw) % 8:
+def doubles(header: Header, tag: int, *, single: bool = False) -> tuple[float, ...] | None:
+    """All values of an FD (`single`: FL) element; None where absent or not finite."""
+    raw, width = header.values.get(tag), 4 if single else 8
+    if not raw or len(raw) % width:
         return None
-    numbers = struct.unpack(f"{'<' if header.coding.little else '>'}{len(raw) // 8}d", raw)
+    numbers = struct.unpack(f"{'<' if header.coding.little else '>'}{len(raw) // width}{'f' if single else 'd'}", raw)
     return numbers if all(map(math.isfinite, numbers)) else None
 
 
@@ -151,16 +159,71 @@ def time_s(header: Header, tag: int) -> float | None:
     value = text(header, tag)
     if value is None:
         return None
+    seconds = _seconds(value)
+    if seconds is None:
+        bad(header, tag)
+    return seconds
+
+
+def _seconds(value: str) -> float | None:
     match = TIME.match(value)
     if not match:
-        bad(header, tag)
         return None
     hours, minutes, seconds, fraction = match.groups(default="")
     parts = int(hours), int(minutes or 0), int(seconds or 0)
     if parts[0] > 23 or parts[1] > 59 or parts[2] > 60:
-        bad(header, tag)
         return None
     return parts[0] * 3600.0 + parts[1] * 60 + parts[2] + (float(fraction) if len(fraction) > 1 else 0.0)
+
+
+def _days(value: str) -> int | None:
+    match = DATE.match(value)
+    try:
+        return date(*map(int, match.groups())).toordinal() if match else None
+    except ValueError:
+        return None
+
+
+def moment_s(header: Header, date_tag: int, time_tag: int) -> float | None:
+    """A DA and a TM value as seconds since the year 1. Dates serve to take differences in this room, and stay in it."""
+    value, seconds = text(header, date_tag), time_s(header, time_tag)
+    if value is None:
+        return None
+    days = _days(value)
+    if days is None:
+        bad(header, date_tag)
+    return None if days is None or seconds is None else days * DAY_S + seconds
+
+
+def date_time_s(header: Header, tag: int) -> tuple[float, str] | None:
+    """A DT value, to the minute at the least, as in `moment_s`, and its offset from UTC (`+0100`; empty for none)."""
+    value = text(header, tag)
+    if value is None:
+        return None
+    match = DATE_TIME.match(value)
+    days, seconds = (_days(match[1]), _seconds(match[2])) if match else (None, None)
+    if match is None or days is None or seconds is None:
+        bad(header, tag)
+        return None
+    return days * DAY_S + seconds, match[3] or ""
+
+
+def private_tag(header: Header, group: int, creator: str, element: int) -> int | None:
+    """The tag of a private element in whatever block its creator reserved; None where no block is the creator's.
+
+    Source: DICOM PS3.5 7.8.1.
+    """
+    for block in PRIVATE_BLOCKS:
+        if group << 16 | block in header.values and text(header, group << 16 | block) == creator:
+            return group << 16 | block << 8 | element
+    return None
+
+
+def private_tags(group: int, *elements: int) -> frozenset[int]:
+    """Every tag that the creators of a group, and these elements of theirs, can have."""
+    return frozenset(group << 16 | block for block in PRIVATE_BLOCKS).union(
+        group << 16 | block << 8 | element for block in PRIVATE_BLOCKS for element in elements
+    )
 
 
 def age_years(header: Header, tag: int) -> float | None:

@@ -11,6 +11,7 @@ from medray.pixels.codestream import Buffer, Codestream, is_whole
 Array = Shaped[np.ndarray, "rows columns *samples"]
 Whole = Integer[np.ndarray, "rows columns *samples"]
 Flagged = tuple[Array, tuple[str, ...]]
+SIGNED_KINDS = ("jpeg2k", "htj2k")  # codestreams that say whether their samples are signed
 
 
 def check_size(header: Codestream, pixels: PixelModule) -> None:
@@ -59,6 +60,8 @@ def conform(array: Array, pixels: PixelModule, codec: Codec, header: Codestream 
     array = widen(array, pixels)
     if header is not None and header.bits is not None and _codestream_decides(array, pixels, codec, header):
         bits, flags = header.bits, ("bits_from_codestream",)
+    if header is not None and codec.kind in SIGNED_KINDS and header.signed != (pixels.pixel_representation == 1):
+        flags = (*flags, "sign_differs_from_codestream")
     bits = min(bits, 8 * array.dtype.itemsize)
     array, more = _signed(array, bits) if pixels.pixel_representation == 1 else _unsigned(array, bits, codec, header)
     return array, (*flags, *more)

@@ -30,7 +30,8 @@ def native_frame(frame: Buffer, pixels: PixelModule, *, big_endian: bool) -> tup
     """A native frame as (rows, columns[, samples]) and flags. The array may look into `frame`: it is read-only.
 
     Raises:
-        SampleError: `pixel_length_mismatch` where the frame is too short.
+        SampleError: `pixel_length_mismatch` where the frame is too short; `unsupported_pixels` for pairs of chroma
+            (YBR_FULL_422) in odd columns.
     """
     dtype = sample_dtype(pixels, big_endian=big_endian)
     subsampled = pixels.photometric_interpretation == "YBR_FULL_422" and pixels.samples_per_pixel == 3
@@ -65,6 +66,8 @@ def arrange_samples(values: Shaped[np.ndarray, "count"], pixels: PixelModule, *,
 
 def _upsample_422(values: Shaped[np.ndarray, "count"], pixels: PixelModule) -> Array:
     """Y1 Y2 Cb Cr … to Y Cb Cr: both pixels of a pair get the pair's chroma."""
+    if pixels.columns % 2:
+        raise SampleError(Reason.UNSUPPORTED_PIXELS, f"YBR_FULL_422 with an odd number of columns, {pixels.columns}")
     pairs = values.reshape(-1, 4)
     full = np.empty((len(pairs), 2, 3), values.dtype)
     full[:, :, 0] = pairs[:, :2]

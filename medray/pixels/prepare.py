@@ -10,11 +10,14 @@ from medray.errors import Reason, SampleError
 from medray.pixels.resize import fit_shape, resize, resize_masked
 from medray.pixels.value_kernels import masked_moments, moments
 from medray.pixels.values import FrameValues, Mask
+from medray.pixels.voi import apply_voi, choose_voi
 from medray.pixels.windows import apply_window
 from medray.settings import Recipe
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue. Source: ITU-R BT.601, the Y of YBR_FULL (PS3.3 C.7.6.3.1.2)."""
+FLAT = 1e-60
+"""Variance of an image that is constant as far as float32 can divide by its deviation."""
 
 Planes = Float32[np.ndarray, "planes rows columns"]
 
@@ -22,18 +25,23 @@ Planes = Float32[np.ndarray, "planes rows columns"]
 def prepare_image(frame: FrameValues, pixels: PixelModule, recipe: Recipe) -> Float32[np.ndarray, "channels size size"]:
     """The model's input: normalised, of one polarity, antialiased to recipe.size, padded.
 
-    A window's ramp 0 … 1 becomes -2 … 2, that is (x - 0.5) / 0.25; the window is LINEAR_EXACT on modality values.
+    A window's ramp 0 … 1 becomes -2 … 2, that is (x - 0.5) / 0.25; the recipe's window is LINEAR_EXACT on modality
+    values, the header's (recipe.voi) what its VOI LUT Function says, and a VOI table its entries.
     Without a window: z-score over the real pixels, of all colours together; a constant image becomes 0.
     MONOCHROME1 is turned after the window (PS3.3 C.11.2.1.2), which for both is a change of sign.
     What `pad` adds, and areas without a real pixel, get the minimum of the resized real pixels.
 
     Raises:
-        SampleError: `pixels_missing` where every pixel is padding.
+        SampleError: `pixels_missing` where every pixel is padding; `voi_missing` or `bad_voi` where the recipe asks for
+            a window or table of the header that is not there or cannot be used.
     """
     planes = _planes(frame, recipe.channels)
     shape = _target_shape(planes, pixels, recipe)
     window = _window(planes, pixels, recipe)
-    if window is not None:
+    if recipe.voi is not None:
+        planes = apply_voi(planes, choose_voi(frame.voi, recipe.voi))
+        center, gain = 0.5, 4.0
+    elif window is not None:
         planes = apply_window(planes, float(window[0]), float(window[1]), "LINEAR_EXACT")
         center, gain = 0.5, 4.0
     else:
@@ -86,7 +94,8 @@ def _z_score(planes: Planes, mask: Mask | None, clip_percent: float) -> tuple[Pl
         mean, variance = moments(planes.reshape(-1))
     else:
         _, mean, variance = masked_moments(planes.reshape(-1), np.tile(mask.reshape(-1), len(planes)))
-    return planes, mean, 1 / math.sqrt(variance) if variance > 1e-12 * mean * mean else 0.0
+    flat = variance <= max(1e-12 * mean * mean, FLAT)
+    return planes, mean, 0.0 if flat else 1 / math.sqrt(variance)
 
 
 def _place(

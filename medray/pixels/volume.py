@@ -11,7 +11,7 @@ from medray.archive.planes import Plane
 from medray.errors import GeometryError, SampleError
 from medray.pixels.geometry import GeometryStatus, Steps, describe_steps, slice_normal, tolerance_mm
 from medray.pixels.series import Phase, Slice, Stack, split_objects
-from medray.pixels.values import FrameValues, frame_values
+from medray.pixels.values import FrameValues, PetValues, frame_values
 
 Grid = Float32[np.ndarray, "slices rows columns"]
 Mask = Bool[np.ndarray, "slices rows columns"]
@@ -58,25 +58,25 @@ class Series:
     refused: tuple[str, ...]
 
 
-def build_volumes(objects: Iterable[bytes]) -> Series:
-    """The volumes of DICOM objects, in whatever order they come.
+def build_volumes(objects: Iterable[bytes], pet: PetValues = "modality") -> Series:
+    """The volumes of DICOM objects, in whatever order they come; `pet` as in `frame_values`.
 
     Raises:
         SampleError: where a slice's pixels cannot be decoded.
     """
     split = split_objects(objects)
-    volumes = tuple(build_volume(stack) for stack in split.stacks)
+    volumes = tuple(build_volume(stack, pet) for stack in split.stacks)
     return Series(volumes, split.without_geometry, split.copies, split.refused)
 
 
-def build_volume(stack: Stack) -> Volume:
+def build_volume(stack: Stack, pet: PetValues = "modality") -> Volume:
     """One stack's volume. A slice that cannot be decoded is left out, noted, and shows as a gap.
 
     Raises:
         SampleError: where no slice can be decoded.
         GeometryError: where slices are in colour.
     """
-    slices, values, mask, flags = _values(stack.slices)
+    slices, values, mask, flags = _values(stack.slices, pet)
     first = slices[0].plane
     orientation, distances = first.orientation or (), first.spacing_mm or (0.0, 0.0)
     positions = np.array([item.plane.position_mm for item in slices], np.float64)
@@ -152,7 +152,7 @@ def _affine(
     return affine
 
 
-def _values(slices: tuple[Slice, ...]) -> tuple[list[Slice], Grid, Mask | None, tuple[str, ...]]:
+def _values(slices: tuple[Slice, ...], pet: PetValues) -> tuple[list[Slice], Grid, Mask | None, tuple[str, ...]]:
     """The slices that could be decoded and their values, each with its own rescale. A mosaic is decoded once."""
     plane = slices[0].plane
     values, mask = np.empty((len(slices), plane.rows, plane.columns), np.float32), None
@@ -163,7 +163,7 @@ def _values(slices: tuple[Slice, ...]) -> tuple[list[Slice], Grid, Mask | None, 
     for item in slices:
         try:
             if last is None or last[0] is not item.instance or last[1] != item.plane.frame:
-                last = item.instance, item.plane.frame, _grey(item)
+                last = item.instance, item.plane.frame, _grey(item, pet)
         except SampleError as error:
             refused.append(error)
             continue
@@ -181,8 +181,8 @@ def _values(slices: tuple[Slice, ...]) -> tuple[list[Slice], Grid, Mask | None, 
     return kept, values[: len(kept)], None if mask is None else mask[: len(kept)], (*notes, *flags)
 
 
-def _grey(item: Slice) -> FrameValues:
-    frame = frame_values(item.instance, item.plane.frame)
+def _grey(item: Slice, pet: PetValues) -> FrameValues:
+    frame = frame_values(item.instance, item.plane.frame, pet=pet)
     if frame.values.ndim != 2:
         raise GeometryError("A volume is made of grey values, and this series is in colour.")
     return frame

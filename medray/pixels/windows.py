@@ -1,13 +1,13 @@
 """VOI windows. Source: DICOM PS3.3 C.11.2.1.2 (LINEAR), C.11.2.1.3.1 (SIGMOID), C.11.2.1.3.2 (LINEAR_EXACT)."""
 
-from typing import Literal
-
 import numpy as np
 from jaxtyping import Float32
 
+from medray.archive.instance import WindowFunction
 from medray.errors import SettingsError
 
-WindowFunction = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
+FARTHEST = 1e30
+"""Centers and widths beyond it, and widths below its inverse, are no windows: float32 could not hold the ramp."""
 Values = Float32[np.ndarray, "*shape"]
 
 
@@ -48,6 +48,6 @@ def check_window(center: float, width: float, function: WindowFunction) -> None:
     """
     lowest = "at least 1" if function == "LINEAR" else "above 0"
     good = width >= 1 if function == "LINEAR" else width > 0
-    if not (good and np.isfinite(center) and np.isfinite(width)):
+    if not (good and abs(center) < FARTHEST and 1 / FARTHEST < width < FARTHEST):
         what = f"window (center {center:g}, width {width:g}) for {function}: Window Width (0028,1051) must be {lowest}."
         raise SettingsError(what, "Give center and width in modality values, for example [40, 400] for CT.")

@@ -58,6 +58,18 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Only this image was given up; `--decode.gibibytes` gives more.",
     ),
     Reason.BAD_RESCALE: ("Its rescale slope or intercept cannot be used.", "Correct the header at the source."),
+    Reason.VOI_MISSING: (
+        "Its header has not the window or VOI table that the recipe asks for.",
+        "Ask for another with `--recipe.voi`, or set `--recipe.window` for all images.",
+    ),
+    Reason.BAD_VOI: (
+        "The window or VOI table that the recipe asks for is one that the standard forbids.",
+        "Ask for another with `--recipe.voi`, or set `--recipe.window` for all images.",
+    ),
+    Reason.SUV_MISSING: (
+        "Its header does not hold all that SUV by body weight takes.",
+        "Its detail names the attribute; correct the header at the source, or use `--recipe.pet modality`.",
+    ),
     Reason.NOT_FOUND: ("It was indexed and is gone.", "Index the archive again."),
     Reason.ACCESS_DENIED: ("The store refused to hand it out.", "Grant the right to read it."),
     Reason.READ_FAILED: (

@@ -111,7 +111,7 @@ def _prepared(
     record: dict[str, Any], instance: Instance, frame: int, recipe: Recipe, decode: DecodeSettings
 ) -> dict[str, Any]:
     checked = is_drawn(f"{record['object_id']}:{frame}", decode.cross_check)
-    values = frame_values(instance, frame, decode, checked=checked)
+    values = frame_values(instance, frame, decode, checked=checked, pet=recipe.pet)
     image = prepare_image(values, instance.pixels, recipe)
     flags = sorted({*(record["flags"] or ()), *values.flags})
     sample = _outcome(record, frame) | {"status": "ok", "reason": None, "detail": None}

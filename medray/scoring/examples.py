@@ -82,7 +82,8 @@ def explained(
         SampleError: the object cannot be read or decoded any more.
     """
     instance = read_instance(read_object(row, key), row["format"])
-    image = prepare_image(frame_values(instance, row["frame"]), instance.pixels, bundle.recipe)
+    values = frame_values(instance, row["frame"], pet=bundle.recipe.pet)
+    image = prepare_image(values, instance.pixels, bundle.recipe)
     if bundle.input_kind == "image":
         return image[0], layer_cam(model, torch.from_numpy(image), class_number)  # type: ignore[arg-type]
     graph = build_region_graph(image, bundle.recipe.graph)

@@ -9,6 +9,10 @@ from medray.archive.elements import EXPLICIT_LITTLE, IMPLICIT_LITTLE, UNDEFINED,
 
 FILES = pathlib.Path(pydicom.data.__file__).parent / "test_files"
 PIXELS = 0x7FE00010
+DEEPER = b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + b"\x08\x00\x40\x11\xff\xff\xff\xff"
+"""An implicit item of undefined length, and in it a sequence of undefined length."""
+ENDS = b"\xfe\xff\xdd\xe0\0\0\0\0" + b"\xfe\xff\x0d\xe0\0\0\0\0"
+NESTED = 2 * DEEPER + 2 * ENDS + b"\xfe\xff\x00\xe0\x04\0\0\0abcd" + b"\xfe\xff\xdd\xe0\0\0\0\0"
 CODINGS = [EXPLICIT_LITTLE, IMPLICIT_LITTLE]
 
 
@@ -61,6 +65,9 @@ def test_more_elements_than_one_call_holds_are_all_found(monkeypatch, coding) ->
         b"\x10\x00\x30\x00OB\x00\x00\xff\xff\xff\x00",
         b"\x10\x00\x30\x00OB",
         b"\x10\x00\x30\x00SQ\x00\x00\xff\xff\xff\xff\xfe\xff\xdd\xe0\x00\x00\x00\x00",
+        b"\x10\x00\x30\x00UN\x00\x00\xff\xff\xff\xff" + NESTED + b"\x10\x00\x40\x00LO\x02\x00ab",
+        b"\x10\x00\x30\x00\xff\xff\xff\xff" + NESTED + b"\x10\x00\x40\x00\x02\x00\x00\x00ab",
+        b"\x10\x00\x30\x00\xff\xff\xff\xff" + 40 * DEEPER,
         b"\xe0\x7f\x10\x00OW\x00\x00" + UNDEFINED.to_bytes(4, "little"),
     ],
 )
@@ -68,6 +75,14 @@ def test_what_is_not_plain_ends_as_without_compiled_code(monkeypatch, coding, ta
     data = b"".join(element(0x00100010 + n, b"ab" * n, coding, b"LO") for n in range(5)) + tail
     assert_same_walk(monkeypatch, data, coding)
     assert_same_walk(monkeypatch, data, coding, wanted=frozenset((0x00100012,)), below=PIXELS)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_nested_items_of_undefined_length_are_skipped_in_compiled_code(coding) -> None:
+    head = b"\x10\x00\x30\x00" + (b"" if coding.implicit else b"UN\0\0") + b"\xff\xff\xff\xff"
+    data = head + NESTED + element(0x00100040, b"ab" * 500, coding, b"LT")
+    values, end = walked(data, coding)
+    assert values == {0x00100030: NESTED[:-8], 0x00100040: b"ab" * 500} and end.position == len(data)
 
 
 def test_real_headers_are_walked_alike_whole_cut_and_wounded(monkeypatch) -> None:

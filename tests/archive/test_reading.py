@@ -8,12 +8,14 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels.processing import apply_modality_lut
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 from medray.archive.instance import LookupTable
 from medray.archive.reading import read_instance
 from medray.errors import Reason, SampleError
+from medray.pixels.values import frame_values
 from tests.archive.makers import SHIPPED, dicom_bytes, dicom_dataset, image, index_folder, saved, shipped
 from tests.archive.test_images import encoded
 
@@ -133,15 +135,46 @@ def test_rescales_for_two_of_three_frames_are_refused():
     assert refusal(data).detail == "rescale of 2 frames of 3"
 
 
-@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
-def test_a_modality_lut_is_read_exactly(syntax):
+def modality_table(bits: int, top: int, syntax=ExplicitVRLittleEndian) -> Sequence:
+    """Four entries from stored value -2 on."""
     table = Dataset()
     implicit = syntax == ImplicitVRLittleEndian
-    table.add_new(0x00283002, "US" if implicit else "SS", [4, 65534 if implicit else -2, 12])
+    table.add_new(0x00283002, "US" if implicit else "SS", [4, 65534 if implicit else -2, bits])
     table.ModalityLUTType = "HU"
-    table.add_new(0x00283006, "US", [0, 10, 100, 4095])
-    found = module(image(dtype="int16"), syntax=syntax, ModalityLUTSequence=Sequence([table]))
-    assert found.modality_lut == LookupTable(-2, 12, (0, 10, 100, 4095))
+    table.add_new(0x00283006, "US", [0, 10, 100, top])
+    return Sequence([table])
+
+
+@pytest.mark.parametrize("bits", range(8, 17))
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_a_modality_lut_is_read_exactly(syntax, bits):
+    table = modality_table(bits, 2**bits - 1, syntax)
+    found = module(image(dtype="int16"), syntax=syntax, ModalityLUTSequence=table)
+    assert found.modality_lut == LookupTable(-2, bits, (0, 10, 100, 2**bits - 1))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_modality_lut_gives_what_pydicom_gives(bits):
+    stored = np.array([[-9, -2, -1, 0, 1, 9]], np.int16)
+    data = dicom_bytes(stored, ModalityLUTSequence=modality_table(bits, 200))
+    expected = apply_modality_lut(stored, pydicom.dcmread(io.BytesIO(data)))
+    assert frame_values(read_instance(data, "dicom"), 0).values.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("bits", [1, 7, 17, 32])
+def test_a_modality_lut_of_no_depth_there_is_is_refused(bits):
+    data = dicom_bytes(image(dtype="int16"), ModalityLUTSequence=modality_table(bits, 1))
+    assert refusal(data).detail == f"LUT of {bits} bits an entry"
+
+
+@pytest.mark.parametrize(("bits", "dtype", "name"), [(32, "f", "Float"), (64, "d", "DoubleFloat")])
+def test_float_pixels_have_a_float_padding_value(bits, dtype, name):
+    padding = {f"{name}PixelPaddingValue": -1.5, f"{name}PixelPaddingRangeLimit": -0.5}
+    dataset = dicom_dataset(image(), BitsAllocated=bits, **padding)
+    del dataset.PixelData
+    setattr(dataset, f"{name}PixelData", image().astype(f"<{dtype}").tobytes())
+    found = read_instance(saved(dataset), "dicom").pixels
+    assert (found.padding_value, found.padding_range_limit) == (-1.5, -0.5)
 
 
 def test_a_palette_in_bytes_or_words_has_its_entries():
@@ -156,15 +189,8 @@ def test_a_palette_in_bytes_or_words_has_its_entries():
         assert table.entries == struct.unpack(f"<{entries}{width}", raw[: entries * struct.calcsize(width)])
 
 
-def test_windows_padding_and_aspect_are_read():
-    tags = {
-        "WindowCenter": [40, 50],
-        "WindowWidth": [400, 1500],
-        "PixelPaddingValue": -2000,
-        "PixelAspectRatio": [2, 1],
-    }
-    found = module(image(dtype="int16"), **tags)
-    assert (found.window_center, found.window_width) == ((40.0, 50.0), (400.0, 1500.0))
+def test_padding_and_aspect_are_read():
+    found = module(image(dtype="int16"), PixelPaddingValue=-2000, PixelAspectRatio=[2, 1])
     assert (found.padding_value, found.pixel_aspect_ratio, found.modality) == (-2000, (2, 1), "CT")
 
 

@@ -56,6 +56,12 @@ def test_printed_settings_read_back_as_the_same_settings(verb, capsys, tmp_path)
     assert capsys.readouterr().out == printed and "out: b" in printed
 
 
+@pytest.mark.parametrize(("given", "voi"), [("0", 0), ("LUNG", "LUNG"), ("null", None)])
+def test_the_headers_window_is_asked_for_by_number_or_explanation(given, voi):
+    parsed = cli._flags("train").parse_args(["--source", "a", "--out", "b", "--recipe.voi", given])
+    assert (parsed.recipe.voi, parsed.recipe.pet) == (voi, "modality")
+
+
 def test_flags_go_before_the_settings_file(capsys, tmp_path):
     (tmp_path / "settings.yaml").write_text("source: a\nout: b\noptimizer:\n  epochs: 3\n  batch_size: 5\n")
     flags = ("--config", str(tmp_path / "settings.yaml"), "--optimizer.epochs", "9", "--print_config")

@@ -22,6 +22,25 @@ def test_jfif_is_ycbcr() -> None:
     assert (header.components, header.colour) == (3, "ybr")
 
 
+@pytest.mark.parametrize(("transform", "colour"), [(0, None), (1, "ybr"), (2, None)])
+def test_adobes_marker_tells_ycbcr_by_its_transform(transform: int, colour: str | None) -> None:
+    frame = imagecodecs.jpeg8_encode(np.zeros((8, 8, 3), np.uint8))
+    jfif = frame[2 : 4 + int.from_bytes(frame[4:6], "big")]
+    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([transform])
+    header = read_codestream(frame.replace(jfif, adobe, 1), "jpeg")
+    assert header is not None
+    assert header.colour == colour
+
+
+def test_components_named_r_g_b_are_rgb() -> None:
+    frame = bytearray(imagecodecs.jpeg8_encode(np.zeros((8, 8, 3), np.uint8)))
+    start = frame.index(b"\xff\xc0") + 10
+    frame[start : start + 9 : 3] = b"RGB"
+    header = read_codestream(bytes(frame), "jpeg")
+    assert header is not None
+    assert header.colour == "rgb"
+
+
 def test_jpeg_ls_header_tells_size_and_precision() -> None:
     assert read_codestream(imagecodecs.jpegls_encode(GREY), "jpegls") == Codestream(19, 13, 1, 16)
 

@@ -60,8 +60,10 @@ def test_the_sign_bit_is_extended() -> None:
 
 def test_a_codestream_of_the_other_sign_is_reinterpreted() -> None:
     signed: dict[str, Any] = {"bits_stored": 13, "pixel_representation": 1}
-    assert conformed([6192, 3], JPEG2K, bits=13, **signed) == ([-2000, 3], ())
-    assert conformed([-2000, 3], JPEG2K, bits=13, signed=True, bits_stored=13)[0] == [6192, 3]
+    flags = ("sign_differs_from_codestream",)
+    assert conformed([6192, 3], JPEG2K, bits=13, **signed) == ([-2000, 3], flags)
+    found = conformed([-2000, 3], JPEG2K, bits=13, signed=True, bits_stored=13)
+    assert found == ([6192, 3], (*flags, "high_bits_masked"))
 
 
 def test_twos_complement_in_a_wider_codestream_without_sign_is_the_headers() -> None:
@@ -79,6 +81,8 @@ def test_more_bits_in_the_codestream_than_in_the_header_win() -> None:
 def test_stored_values_above_bit_zero_are_shifted_down() -> None:
     header: dict[str, Any] = {"bits_stored": 12, "high_bit": 15}
     assert conformed([0x1230, 0xFFF0], EXPLICIT, bits=None, **header) == ([0x123, 0xFFF], ("high_bit_shifted",))
+    signed: dict[str, Any] = header | {"pixel_representation": 1}
+    assert conformed([0x1230, 0xFFF0, 0x8000], EXPLICIT, bits=None, **signed)[0] == [0x123, -1, -2048]
     assert conformed([5], EXPLICIT, bits=None, bits_stored=12, high_bit=3) == ([5], ("high_bit_ignored",))
 
 

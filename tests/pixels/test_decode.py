@@ -1,12 +1,17 @@
+import io
 import pathlib
 
 import numpy as np
+import pydicom
 import pytest
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from medray.archive.instance import Instance, PixelModule
 from medray.archive.reading import read_instance
 from medray.errors import SampleError
 from medray.pixels.decode import decode_frame
+from medray.pixels.values import frame_values
+from tests.archive.makers import dicom_bytes, image
 from tests.pixels.instances import ENCODERS, EXPLICIT, described, stored_instance
 
 
@@ -18,6 +23,15 @@ def test_lossless_syntaxes_give_back_what_was_stored(syntax: str, dtype: type) -
     assert np.array_equal(decoded.stored, array)
     assert decoded.stored.dtype == dtype
     assert decoded.flags == ()
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_a_bare_data_set_gives_its_pixels_and_says_what_was_guessed(syntax: str) -> None:
+    data = dicom_bytes(image(dtype="uint16"), syntax)
+    length = pydicom.dcmread(io.BytesIO(data)).file_meta.FileMetaInformationGroupLength
+    decoded = frame_values(read_instance(data[132 + 12 + length :], "dicom"), 0)
+    assert decoded.values.tolist() == image().tolist()
+    assert decoded.flags == ("missing_preamble", "transfer_syntax_guessed", "ct_without_rescale")
 
 
 def test_frames_are_read_one_by_one_and_a_missing_one_costs_only_itself() -> None:

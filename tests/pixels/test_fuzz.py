@@ -12,7 +12,7 @@ from medray.pixels.values import frame_values
 from tests.pixels.instances import BASELINE, ENCODERS, EXPLICIT, RLE, described, encoded_instance
 
 ARRAY = np.random.default_rng(0).integers(0, 255, (48, 40)).astype(np.uint8)
-MUTATIONS = 30
+MUTATIONS = 100
 
 
 def encoded(kind: str, path) -> bytes:

@@ -33,6 +33,12 @@ def test_subsampled_chroma_is_shared_by_a_pair() -> None:
     assert decode_frame(instance, 0).stored.tolist() == [[[10, 10, 10], [20, 20, 20]]]
 
 
+def test_chroma_of_pairs_in_odd_columns_is_refused() -> None:
+    header = {"samples_per_pixel": 3, "photometric_interpretation": "YBR_FULL_422"}
+    with pytest.raises(SampleError, match="unsupported_pixels: YBR_FULL_422 with an odd number of columns, 3"):
+        decode_frame(encoded_instance(bytes(12), (2, 3), EXPLICIT, **header), 0)
+
+
 @pytest.mark.parametrize("bits", [32, 64])
 def test_float_pixels_keep_their_values(bits: int) -> None:
     values = np.array([[0.1, -3e5]], f"<f{bits // 8}")

@@ -90,6 +90,11 @@ def test_a_constant_image_becomes_zero() -> None:
     assert (prepared(np.full((9, 9), 4095.0), Recipe(size=9)) == 0).all()
 
 
+@pytest.mark.parametrize("scale", [1e-45, 1e-39, 1e-31, 1e-29, 1e29, 1e35])
+def test_values_of_any_size_stay_numbers(scale: float) -> None:
+    assert np.isfinite(prepared(NOISE * np.float32(scale), Recipe(size=20))).all()
+
+
 def test_colour_becomes_luminance_or_three_channels_and_grey_is_repeated() -> None:
     rgb = np.stack([NOISE, NOISE + 10, NOISE * 2], axis=2)
     colour: dict[str, Any] = {"samples_per_pixel": 3, "photometric_interpretation": "RGB"}

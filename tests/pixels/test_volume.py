@@ -1,14 +1,18 @@
+import io
 import pathlib
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
+from pydicom.sequence import Sequence
 
 from medray.errors import GeometryError, SampleError
 from medray.pixels.geometry import GeometryStatus
 from medray.pixels.volume import Volume, build_volumes, regular_parts
-from tests.archive.makers import dicom_bytes
-from tests.pixels.series import heights, slice_bytes
+from tests.archive.makers import dicom_bytes, saved
+from tests.pixels.segmentations import item
+from tests.pixels.series import ORIENTATION, heights, slice_bytes, slice_pixels
 
 Z = 5.0
 
@@ -97,6 +101,47 @@ def test_a_single_slice_has_the_thickness_its_header_says_or_none(
 def test_every_slice_has_its_own_slope() -> None:
     volume = only([slice_bytes(index, RescaleSlope=index + 1) for index in range(3)])
     assert heights(volume.values) == [0.0, 200.0, 600.0]
+
+
+def test_frames_are_ordered_by_position_each_with_its_own_slope_whatever_the_order_of_items() -> None:
+    order, slopes = [2, 0, 3, 1], [1.0, 2.0, 3.0, 4.0]
+    groups = [
+        item(
+            PlanePositionSequence=Sequence([item(ImagePositionPatient=[0.0, 0.0, 5.0 * index])]),
+            PixelValueTransformationSequence=Sequence([item(RescaleSlope=slopes[index], RescaleIntercept=-index)]),
+            FrameContentSequence=Sequence([item(DimensionIndexValues=[1, index + 1])]),
+        )
+        for index in order
+    ]
+    shared = item(
+        PlaneOrientationSequence=Sequence([item(ImageOrientationPatient=ORIENTATION)]),
+        PixelMeasuresSequence=Sequence([item(PixelSpacing=[2.0, 1.0])]),
+    )
+    data = dicom_bytes(
+        np.stack([slice_pixels(index) for index in order]),
+        SharedFunctionalGroupsSequence=Sequence([shared]),
+        PerFrameFunctionalGroupsSequence=Sequence(groups),
+    )
+    volume = only([data])
+    assert volume.positions_mm[:, 2].tolist() == [0.0, 5.0, 10.0, 15.0]
+    assert heights(volume.values) == [100 * index * slopes[index] - index for index in range(4)]
+
+
+def test_a_volume_of_pet_is_in_suv_where_asked_and_refused_where_it_cannot_be() -> None:
+    pet = {"Modality": "PT", "CorrectedImage": ["ATTN", "DECY"], "Units": "CNTS", "RescaleSlope": 2}
+    scaled = [with_private(slice_bytes(index, **pet), factor) for index, factor in enumerate(["0.5", "0.25"])]
+    (volume,) = build_volumes(scaled, "suv_bw").volumes
+    assert heights(volume.values) == [0.0, 50.0]
+    assert heights(only(scaled).values) == [0.0, 200.0]
+    with pytest.raises(SampleError, match="suv_missing: .*CNTS"):
+        build_volumes([slice_bytes(0, **pet)], "suv_bw")
+
+
+def with_private(data: bytes, factor: str) -> bytes:
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    dataset.add_new(0x70530010, "LO", "Philips PET Private Group")
+    dataset.add_new(0x70531000, "DS", factor)
+    return saved(dataset)
 
 
 def test_padding_of_one_slice_is_masked_in_that_slice_only() -> None:

@@ -43,6 +43,13 @@ def test_a_width_that_the_standard_forbids_is_refused(width: float, function) ->
         windowed([1], 40, width, function)
 
 
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+@pytest.mark.parametrize(("center", "width"), [(1e300, 1e300), (0.0, 1e300), (1e300, 2.0), (0.0, float("nan"))])
+def test_a_window_that_float32_cannot_hold_is_refused(center: float, width: float, function) -> None:
+    with pytest.raises(SettingsError, match="Window Width"):
+        windowed([1], center, width, function)
+
+
 def test_the_values_given_stay_as_they_were() -> None:
     values = np.array([1.0, 2.0], np.float32)
     apply_window(values, 1.0, 2.0)

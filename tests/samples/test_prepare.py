@@ -92,6 +92,14 @@ def test_skipped_objects_are_no_samples_and_failed_ones_keep_their_reason(tmp_pa
     }
 
 
+def test_pet_and_windows_that_a_header_does_not_hold_are_failed_rows_only_where_asked_for(tmp_path):
+    pet = dicom_bytes(_noise(9, 9), Modality="PT", Units="BQML", WindowCenter=40, WindowWidth=400)
+    rows = _unit(tmp_path, a=pet, b=_png(_noise(9, 9).astype(np.uint8)))
+    asked = [RECIPE, replace(RECIPE, pet="suv_bw"), replace(RECIPE, voi=0), replace(RECIPE, voi="LUNG")]
+    found = [[row["reason"] for row in images_of(rows, KEY, recipe).to_pylist()] for recipe in asked]
+    assert found == [[None, None], ["suv_missing", None], [None, "voi_missing"], ["voi_missing", "voi_missing"]]
+
+
 def test_an_object_that_vanished_is_a_failed_row(tmp_path):
     rows = _unit(tmp_path, a=dicom_bytes(_noise(9, 9)))
     (tmp_path / "a").unlink()
