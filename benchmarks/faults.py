@@ -42,8 +42,8 @@ class Case:
     Attributes:
         what: the fault, in words.
         item: where reference/dicom.md has it.
-        kind: `image` (the first file is read, whoever reads series gets all of them), `frames` (one file of several
-            frames) or `volume` (all files).
+        kind: `image` (the first file is read, whoever reads series gets all of them), `voi` (one file, after its VOI
+            LUT), `frames` (one file of several frames) or `volume` (all files).
         files: DICOM objects of one series, in the order of their names.
         values: (slices or frames, rows, columns[, samples]) in modality values; None where no image is right.
         grids: the volumes that the series holds; none where it lies on no grid.
@@ -54,7 +54,7 @@ class Case:
 
     what: str
     item: str
-    kind: Literal["image", "frames", "volume"]
+    kind: Literal["image", "voi", "frames", "volume"]
     files: tuple[bytes, ...] = field(repr=False)
     values: np.ndarray | None = field(default=None, repr=False)
     grids: tuple[Grid, ...] = field(default=(), repr=False)
@@ -154,7 +154,19 @@ def value_cases() -> list[Case]:
         replace(_image("an Instance Number that is none (1A)", "2: 28", lambda *_: None, x), files=_bad_numbers()),
         _image("slope of its own on every slice (PET)", "2: 23", _own_slope, x * np.arange(1, 7)[:, None, None] / 2),
         replace(_image("no Pixel Spacing", "2: 16", changed(PixelSpacing=None), x), grids=(), spaced=False),
+        _voi_case("VOI LUT of 8 bits and 4,096 entries, an entry a word", np.uint16),
+        _voi_case("VOI LUT of 8 bits and 4,096 entries, two a word", np.uint8),
     ]
+
+
+def _voi_case(what: str, entry: type) -> Case:
+    """A table of 8 bits for more values than 8 bits count (PS3.3 C.11.2.1.1)."""
+    entries = (np.arange(4096) * 37 // 16 % 256).astype(np.uint8)
+    table, dataset = Dataset(), slice_dataset(0)
+    table.add_new(0x00283002, "US", [4096, 0, 8])
+    table.add_new(0x00283006, "OW", entries.astype(entry).tobytes())
+    dataset.VOILUTSequence = Sequence([table])
+    return Case(what, "2: 5", "voi", (saved(dataset),), entries[stored()][None].astype(np.float64))
 
 
 def _modality_lut(dataset: FileDataset, _: int) -> None:

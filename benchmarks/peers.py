@@ -44,9 +44,9 @@ class NotForThisError(Exception):
 
 
 def read_pydicom(files: list[Path], kind: str) -> Found:
-    """`pixel_array` and `apply_modality_lut`; pydicom builds no volumes."""
+    """`pixel_array`, `apply_modality_lut` and, where asked for, `apply_voi_lut`; pydicom builds no volumes."""
     from pydicom import dcmread
-    from pydicom.pixels.processing import apply_modality_lut
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
     if kind == "volume":
         raise NotForThisError
@@ -55,6 +55,7 @@ def read_pydicom(files: list[Path], kind: str) -> Found:
     grey = dataset.get("SamplesPerPixel", 1) == 1
     spacing = dataset.get("PixelSpacing")
     values = apply_modality_lut(stored, dataset) if grey else stored
+    values = apply_voi_lut(values.astype(np.uint16), dataset) if kind == "voi" else values
     return Found([values], spacing=tuple(spacing) if spacing else None)
 
 
@@ -118,6 +119,8 @@ def read_medray(files: list[Path], kind: str) -> Found:
         notes = [note for volume in built.volumes for note in volume.notes]
         return Found([volume.values for volume in built.volumes], affines, said=(*said, *notes))
     instance = read_instance(files[0].read_bytes(), "dicom")
+    if kind == "voi":
+        return Found([_through_voi(frame_values(instance, 0))])
     frames, lost, said = [], [], list(instance.pixels.flags)
     for frame in range(len(instance.encoded_frames)):
         try:
@@ -133,6 +136,16 @@ def read_medray(files: list[Path], kind: str) -> Found:
     return Found([values if kind == "frames" else values[0]], [], spacing, tuple(lost), (*said, *flags))
 
 
+def _through_voi(frame: Any) -> np.ndarray:
+    """In the units of the table's entries."""
+    from medray.pixels.voi import apply_voi, choose_voi
+
+    table = choose_voi(frame.voi, 0)
+    shares: np.ndarray = apply_voi(frame.values, table)
+    return shares * (2**table.bits - 1)
+
+
+WITHOUT_VOI = ("monai", "simpleitk", "dicom2nifti")
 READERS: dict[str, Callable[[list[Path], str], Found]] = {
     "medray": read_medray,
     "pydicom": read_pydicom,
@@ -149,6 +162,8 @@ def answer(reader: str, folder: Path) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
+            if kind == "voi" and reader in WITHOUT_VOI:
+                raise NotForThisError
             found = READERS[reader](files, kind)
         except NotForThisError:
             return {"state": "none"}

@@ -182,13 +182,15 @@ def page(cases: list[Case], verdicts: dict[str, list[str]], versions: dict[str, 
         "Made by `python benchmarks/side_by_side.py`; every cell is measured. Each row is one file or one series with",
         "one fault, whose values are known by a closed form of the standard or by a published reference. *Refuses* is",
         "an error; *says so* is a warning, a message or a flag beside the wrong values; *silent* is neither. – means",
-        f"that the reader has no function for it. Compared: {said}.",
+        "that the reader has no function for it. The faults were chosen because somebody goes wrong on them, so no",
+        "column is a measure of how good a reader is on healthy files; the controls have no fault.",
+        f"Compared: {said}.",
         "",
         "| fault | " + " | ".join(titles) + " |",
         "|---|" + "---|" * len(titles),
     ]
     for number, case in enumerate(cases):
-        kind = {"image": "image", "frames": "frames", "volume": "series"}[case.kind]
+        kind = {"image": "image", "voi": "display", "frames": "frames", "volume": "series"}[case.kind]
         cells = [found[number] for found in verdicts.values()]
         lines.append(f"| {kind}: {case.what} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
