@@ -140,9 +140,8 @@ def _through_voi(frame: Any) -> np.ndarray:
     """In the units of the table's entries."""
     from medray.pixels.voi import apply_voi, choose_voi
 
-    table = choose_voi(frame.voi, 0)
-    shares: np.ndarray = apply_voi(frame.values, table)
-    return shares * (2**table.bits - 1)
+    table: Any = choose_voi(frame.voi, 0)
+    return np.asarray(apply_voi(frame.values, table) * (2**table.bits - 1))
 
 
 WITHOUT_VOI = ("monai", "simpleitk", "dicom2nifti")
@@ -153,6 +152,12 @@ READERS: dict[str, Callable[[list[Path], str], Found]] = {
     "simpleitk": read_simpleitk,
     "dicom2nifti": read_dicom2nifti,
 }
+
+
+def _name(error: Exception) -> str:
+    """Its type, with the library's name where it is the library's own."""
+    library, name = type(error).__module__.partition(".")[0], type(error).__name__
+    return name if library == "builtins" else f"{library}.{name}"
 
 
 def answer(reader: str, folder: Path) -> dict[str, Any]:
@@ -168,8 +173,7 @@ def answer(reader: str, folder: Path) -> dict[str, Any]:
         except NotForThisError:
             return {"state": "none"}
         except Exception as error:  # a reader may raise whatever it wants: that is its answer
-            reason = getattr(error, "reason", None)
-            return {"state": "refuses", "error": str(reason or type(error).__name__)}
+            return {"state": "refuses", "error": str(getattr(error, "reason", None) or _name(error))}
     arrays: dict[str, Any] = {f"values{number}": values for number, values in enumerate(found.values)}
     arrays |= {f"affine{number}": affine for number, affine in enumerate(found.affines) if affine is not None}
     np.savez(folder / f"{reader}.npz", **arrays)

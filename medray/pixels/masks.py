@@ -137,7 +137,7 @@ def segment_masks(data: bytes, volume: Volume) -> dict[int, PlacedMask]:
 def _share(stored: np.ndarray, plane: Plane) -> Frame:
     """What of each pixel is of the segment."""
     if plane.segmentation_type == "BINARY":
-        return stored != 0
+        return np.asarray(stored != 0)
     whole = plane.maximum_fractional_value
     if not whole or int(stored.max()) > whole:
         said = f"{whole}, and its pixels go up to {int(stored.max())}"
