@@ -17,8 +17,8 @@ from medray.samples.isolated import end_decoding_process, isolated_images_of
 from medray.settings import IndexSettings, Recipe
 from tests.archive.makers import KEY
 
-MUTANTS = 300
-DECODE = DecodeSettings(cross_check=0.2, frame_seconds=30, gibibytes=4)
+MUTANTS = 150
+DECODE = DecodeSettings(cross_check=0.1, frame_seconds=30, gibibytes=4)
 
 
 @pytest.fixture(scope="module")
