@@ -17,7 +17,7 @@ from benchmarks.results_writer import write_result
 from medray.graphs.arrow import collate_arrow, graphs_to_arrow
 from medray.graphs.build import build_region_graph, superpixel_labels
 from medray.graphs.region_graph import RegionGraph
-from medray.settings import GraphRecipe
+from medray.image_settings import GraphRecipe
 from tests.graphs.ellipses import achievable_accuracy, ellipses, undersegmentation_error
 
 SIZES = ((512, 400), (224, 196), (28, 81))

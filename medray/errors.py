@@ -109,6 +109,7 @@ class Reason(StrEnum):
     DECODER_TIMEOUT = "decoder_timeout"
     DECODER_OUT_OF_MEMORY = "decoder_out_of_memory"
     BAD_RESCALE = "bad_rescale"
+    SPACING_MISSING = "spacing_missing"
     VOI_MISSING = "voi_missing"
     BAD_VOI = "bad_voi"
     SUV_MISSING = "suv_missing"

@@ -5,34 +5,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from medray.image_settings import DecodeSettings
+from medray.image_settings import AugmentSettings, DecodeSettings, GraphRecipe, StepRecipe
 
 PathStyle = Literal["sealed", "plain"]
-
-
-@dataclass(frozen=True)
-class GraphRecipe:
-    """How an image becomes a region graph.
-
-    Attributes:
-        builder: `superpixel` (SLIC regions and their neighbours) or `grid` (equal blocks).
-        regions: superpixels asked for; the graph has about as many nodes.
-        compactness: m in SLIC's distance (difference of values)^2 + (m * distance / side of a region)^2. Values of
-            prepared images have a standard deviation of about 1, so 0.3 means: one region's side away counts as much
-            as 0.3 standard deviations. On an image scaled to [0, 1] whose standard deviation is a third, that is 0.1.
-        iterations: SLIC sweeps.
-        blur_px: deviation of the blur that places the regions, 1/16 of a region's side at most; features are unblurred.
-        texture: add the texture statistics (multi-scale DoG, gradient, coherence, histogram) to the node features.
-        position: add each region's (row, column) to the node features.
-    """
-
-    builder: Literal["superpixel", "grid"] = "superpixel"
-    regions: int = 200
-    compactness: float = 0.3
-    iterations: int = 5
-    blur_px: float = 1.0
-    texture: bool = False
-    position: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +25,7 @@ class Recipe:
         pet: PET in the units of its header (`modality`), or as SUV by body weight (`suv_bw`, else `suv_missing`).
         clip_percent: cut this share (percent) at each end before the z-score; off: small bright lesions live there.
         invert_monochrome1: make high values bright in every image (PS3.3 C.7.6.3.1.2).
+        steps: optional steps: crop, spacing, noise, local contrast.
         graph: how the prepared image becomes a region graph, for models that want one.
     """
 
@@ -62,6 +38,7 @@ class Recipe:
     pet: Literal["modality", "suv_bw"] = "modality"
     clip_percent: float = 0.0
     invert_monochrome1: bool = True
+    steps: StepRecipe = field(default_factory=StepRecipe)
     graph: GraphRecipe = field(default_factory=GraphRecipe)
 
     def id(self) -> str:
@@ -189,7 +166,6 @@ class OptimizerSettings:
         learning_rate: its peak.
         weight_decay: of AdamW.
         class_weights: weigh classes by the inverse of their frequency.
-        flip: mirror images left-right at random (graphs: the position features).
     """
 
     epochs: int = 15
@@ -197,7 +173,6 @@ class OptimizerSettings:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     class_weights: bool = False
-    flip: bool = False
 
 
 @dataclass(frozen=True)
@@ -212,6 +187,7 @@ class TrainSettings:
         labels: the labels.
         split: the split.
         recipe: stored values to model input.
+        augment: random changes of training images; validation and test images are never changed.
         decode: what decoding may take, and how it is checked.
         optimizer: the optimizer.
         seeds: how many models, each from a seed of its own; the summary has their mean and interval.
@@ -230,6 +206,7 @@ class TrainSettings:
     labels: LabelSettings = field(default_factory=LabelSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     recipe: Recipe = field(default_factory=Recipe)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
     decode: DecodeSettings = field(default_factory=DecodeSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     seeds: int = 1

@@ -13,7 +13,7 @@ from medray.graphs.region_kernels import CONTRAST, LENGTH, PAIRS, describe_regio
 from medray.graphs.slic_kernels import blur as blur_into
 from medray.graphs.slic_kernels import mean_of_channels, slic
 from medray.graphs.texture import Runs, gaussian, texture_features
-from medray.settings import GraphRecipe
+from medray.image_settings import GraphRecipe
 
 __all__ = ["build_region_graph", "node_feature_names", "superpixel_labels"]
 

@@ -5,7 +5,7 @@ Values are those of the image as it comes; prepared images have a standard devia
 feature is of order 1. Here A is a region's area in pixels and M the mean area of the image's regions.
 """
 
-from medray.settings import GraphRecipe
+from medray.image_settings import GraphRecipe
 
 STATISTICS = (
     "log_area",  # log(A / M)

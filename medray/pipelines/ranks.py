@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,9 +22,9 @@ from medray.pipelines.progress import say
 from medray.pipelines.stream import ShardStream
 from medray.pipelines.units import WithoutText, stage_error
 from medray.samples.batch import Batch
+from medray.samples.tables import to_graphs
 from medray.schema import HISTORY
-from medray.settings import Recipe, TrainSettings
-from medray.training.augment import MirroredColumns, draw_flips, flip_batch
+from medray.settings import TrainSettings
 from medray.training.bundle import Bundle, library_versions, save_bundle
 from medray.training.checkpoint import load_checkpoint, save_checkpoint
 from medray.training.fit import EpochReport, TrainingData, TrainState, evaluate, fit, start_training, unwrapped
@@ -60,6 +60,11 @@ class SeedRun:
     def sides(self) -> list[str]:
         """The sides of the split that have samples, training first."""
         return ["train", *(side for side in ("validation", "test") if self.counts.get(side))]
+
+    @property
+    def builds_graphs(self) -> bool:
+        """Whether ranks make region graphs of cached images: each epoch's graphs are new where training augments."""
+        return self.settings.augment.is_on and model_family(self.settings.model).input_kind == "graph"
 
     @property
     def out(self) -> str:
@@ -121,7 +126,7 @@ def rank_loop(config: dict[str, Any]) -> None:
     threads = torch.get_num_threads()
     state, task = _start(run, world, rank, device)
     shards = {side: ray.train.get_dataset_shard(side) for side in run.sides}  # a barrier: every rank, every side
-    data = _data(run, shards)
+    data = _data(run, shards, device)
     rows: list[dict[str, Any]] = _earlier_rows(run, state)
 
     clock = _Clock()
@@ -167,34 +172,45 @@ def model_inputs(settings: TrainSettings) -> dict[str, Any]:
     }
 
 
-def mirrored_columns(recipe: Recipe) -> MirroredColumns:
-    """Columns of the graph's features that a mirror turns round."""
-    nodes, edges = node_feature_names(recipe.graph), edge_feature_names(recipe.graph)
-    return MirroredColumns(
-        tuple(number for number, name in enumerate(nodes) if name == "column"),
-        tuple(number for number, name in enumerate(edges) if name == "dx"),
-    )
-
-
 def _blocks(shard: Any) -> Iterator[pa.Table]:
     for block in shard.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
         if block.num_rows:
             yield block
 
 
-def _data(run: SeedRun, shards: dict[str, Any]) -> TrainingData:
-    optimizer, recipe = run.settings.optimizer, run.settings.recipe
-    side = "validation" if run.counts.get("validation") else "train"
-    training = ShardStream(lambda: _blocks(shards["train"]), recipe, seed=run.seed, held_bytes=HELD_BYTES)
-    validation = ShardStream(lambda: _blocks(shards[side]), recipe, seed=run.seed, held_bytes=HELD_BYTES)
-    mirrored = mirrored_columns(recipe)
+def _stream(run: SeedRun, blocks: Callable[[], Iterable[pa.Table]]) -> ShardStream:
+    return ShardStream(blocks, run.settings.recipe, seed=run.seed, held_bytes=HELD_BYTES)
 
-    def augmented(epoch: int) -> Iterator[Batch]:
-        for batch in training.train(epoch, optimizer.batch_size):
-            flips = draw_flips(run.seed, epoch, batch.sample_ids)
-            yield flip_batch(batch, flips, mirrored) if optimizer.flip else batch
 
-    return TrainingData(augmented, lambda: validation.ordered(optimizer.batch_size))
+def _evaluated(run: SeedRun, shard: Any) -> ShardStream:
+    """A side as the model scores it: never augmented. Where training augments, a cache for graphs holds images."""
+    if not run.builds_graphs:
+        return _stream(run, lambda: _blocks(shard))
+    return _stream(run, lambda: (to_graphs(block, run.settings.recipe) for block in _blocks(shard)))
+
+
+def _augmented(run: SeedRun, batches: Iterable[Batch], epoch: int, device: torch.device) -> Iterator[Batch]:
+    """Training batches, each sample changed as its id, the epoch and the seed say."""
+    from medray.training.augment import augment_batch, augment_graphs, draw_batch  # loads compiled kernels
+
+    for batch in batches:
+        drawn = draw_batch(run.settings.augment, run.seed, epoch, batch.sample_ids)
+        if run.builds_graphs:
+            yield augment_graphs(batch, drawn, run.settings.recipe)
+        else:
+            yield augment_batch(batch.to(device), drawn)
+
+
+def _data(run: SeedRun, shards: dict[str, Any], device: torch.device) -> TrainingData:
+    batch_size = run.settings.optimizer.batch_size
+    training = _stream(run, lambda: _blocks(shards["train"]))
+    validation = _evaluated(run, shards["validation" if run.counts.get("validation") else "train"])
+
+    def train(epoch: int) -> Iterator[Batch]:
+        batches = training.train(epoch, batch_size)
+        return _augmented(run, batches, epoch, device) if run.settings.augment.is_on else batches
+
+    return TrainingData(train, lambda: validation.ordered(batch_size))
 
 
 def _history_uri(run: SeedRun) -> str:
@@ -248,8 +264,7 @@ def _write_result(run: SeedRun, state: TrainState, task: Classify, shards: dict[
     device = next(model.parameters()).device
     metrics: dict[str, float] = {}
     for side in run.sides[1:]:
-        stream = ShardStream(lambda side=side: _blocks(shards[side]), recipe, seed=run.seed, held_bytes=HELD_BYTES)  # type: ignore[misc]
-        answers = evaluate(model, stream.ordered(batch_size), task, device=device)
+        answers = evaluate(model, _evaluated(run, shards[side]).ordered(batch_size), task, device=device)
         if side == "validation" and len(run.classes) == 2:
             chances = task.probabilities(answers.logits)[:, 1].numpy().astype(np.float64)
             task = replace(task, threshold=youden_threshold(answers.labels.numpy(), chances))

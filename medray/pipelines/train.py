@@ -124,7 +124,7 @@ def _cache_settings(settings: TrainSettings, key: bytes) -> CacheSettings:
     return CacheSettings(
         uri=storage.absolute(settings.cache) if settings.cache else storage.join(settings.out, "_cache"),
         recipe=settings.recipe,
-        kind=model_family(settings.model).input_kind,
+        kind="image" if settings.augment.is_on else model_family(settings.model).input_kind,
         stages=settings.stages,
         key=key,
         decode=settings.decode,

@@ -5,8 +5,10 @@ import math
 import numpy as np
 from jaxtyping import Float32
 
-from medray.archive.instance import PixelModule
+from medray.archive.instance import LookupTable, PixelModule, Window
 from medray.errors import Reason, SampleError
+from medray.image_settings import StepRecipe
+from medray.pixels import steps
 from medray.pixels.resize import fit_shape, resize, resize_masked
 from medray.pixels.value_kernels import masked_moments, moments
 from medray.pixels.values import FrameValues, Mask
@@ -19,6 +21,8 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 FLAT = 1e-60
 """Variance of an image that is constant as far as float32 can divide by its deviation."""
 
+NO_STEPS = StepRecipe()
+
 Planes = Float32[np.ndarray, "planes rows columns"]
 
 
@@ -30,25 +34,33 @@ def prepare_image(frame: FrameValues, pixels: PixelModule, recipe: Recipe) -> Fl
     Without a window: z-score over the real pixels, of all colours together; a constant image becomes 0.
     MONOCHROME1 is turned after the window (PS3.3 C.11.2.1.2), which for both is a change of sign.
     What `pad` adds, and areas without a real pixel, get the minimum of the resized real pixels.
+    The optional steps come first; contrast and brightness last.
 
     Raises:
         SampleError: `pixels_missing` where every pixel is padding; `voi_missing` or `bad_voi` where the recipe asks for
-            a window or table of the header that is not there or cannot be used.
+            a window or table of the header that is not there or cannot be used; `spacing_missing` where it asks for a
+            spacing and the header has none.
     """
-    planes = _planes(frame, recipe.channels)
-    shape = _target_shape(planes, pixels, recipe)
+    planes, mask = _planes(frame, recipe.channels), frame.mask
     window = _window(planes, pixels, recipe)
-    if recipe.voi is not None:
-        planes = apply_voi(planes, choose_voi(frame.voi, recipe.voi))
+    voi = None if recipe.voi is None else choose_voi(frame.voi, recipe.voi)
+    counted = mask
+    if recipe.steps != NO_STEPS:
+        scene = steps.Scene(pixels.photometric_interpretation == "MONOCHROME1", _spanned(window, voi))
+        planes, mask = steps.apply_steps(planes, mask, recipe.steps, scene)
+        counted = steps.counted_mask(planes, mask, recipe.steps, scene)
+    shape = _target_shape(planes, pixels, recipe)
+    if voi is not None:
+        planes = apply_voi(planes, voi)
         center, gain = 0.5, 4.0
     elif window is not None:
         planes = apply_window(planes, float(window[0]), float(window[1]), "LINEAR_EXACT")
         center, gain = 0.5, 4.0
     else:
-        planes, center, gain = _z_score(planes, frame.mask, recipe.clip_percent)
+        planes, center, gain = _z_score(planes, counted, recipe.clip_percent)
     if recipe.invert_monochrome1 and pixels.photometric_interpretation == "MONOCHROME1":
         gain = -gain
-    return _place(planes, frame.mask, shape, recipe, center=center, gain=gain)
+    return _place(planes, mask, shape, recipe, center=center, gain=gain * recipe.steps.contrast)
 
 
 def _planes(frame: FrameValues, channels: int) -> Planes:
@@ -61,9 +73,21 @@ def _planes(frame: FrameValues, channels: int) -> Planes:
 
 
 def _target_shape(planes: Planes, pixels: PixelModule, recipe: Recipe) -> tuple[int, int]:
+    if recipe.steps.spacing_mm is not None:
+        return _spaced_shape(planes, pixels.spacing_mm, recipe.steps.spacing_mm)
     if recipe.fit == "stretch":
         return recipe.size, recipe.size
     return fit_shape(planes.shape[1], planes.shape[2], recipe.size, pixel_aspect(pixels))
+
+
+def _spaced_shape(planes: Planes, spacing_mm: tuple[float, float] | None, wanted_mm: float) -> tuple[int, int]:
+    """Rows and columns of `wanted_mm` that the imaged area has."""
+    if spacing_mm is None or not all(math.isfinite(side) and side > 0 for side in spacing_mm):
+        raise SampleError(Reason.SPACING_MISSING, "recipe.steps.spacing_mm needs Pixel Spacing (0028,0030)")
+    rows, columns = (
+        max(1, round(length * side / wanted_mm)) for length, side in zip(planes.shape[1:], spacing_mm, strict=True)
+    )
+    return rows, columns
 
 
 def pixel_aspect(pixels: PixelModule) -> float:
@@ -80,6 +104,13 @@ def _window(planes: Planes, pixels: PixelModule, recipe: Recipe) -> tuple[float,
         return recipe.window
     is_ct = pixels.modality == "CT" and pixels.samples_per_pixel == 1 and pixels.palette is None
     return recipe.ct_window if is_ct else None
+
+
+def _spanned(window: tuple[float, float] | None, voi: Window | LookupTable | None) -> tuple[float, float] | None:
+    """Center and width of the window that will be applied; None where there is none, or a table."""
+    if voi is None:
+        return window
+    return (voi.center, voi.width) if isinstance(voi, Window) else None
 
 
 def _z_score(planes: Planes, mask: Mask | None, clip_percent: float) -> tuple[Planes, float, float]:
@@ -111,15 +142,24 @@ def _place(
             small, valid = resize_masked(plane, mask, *shape)
         np.subtract(small, np.float32(center), out=target)
     resized *= np.float32(gain)
+    if recipe.steps.brightness:
+        resized += np.float32(recipe.steps.brightness)
     lowest = _minimum(resized, valid)
     if valid is not None:
         np.copyto(resized, lowest, where=~valid)
     if resized.shape == (recipe.channels, recipe.size, recipe.size):
         return resized
     out = np.full((recipe.channels, recipe.size, recipe.size), lowest, np.float32)
-    top, left = (recipe.size - shape[0]) // 2, (recipe.size - shape[1]) // 2
-    out[:, top : top + shape[0], left : left + shape[1]] = resized
+    (from_rows, to_rows), (from_columns, to_columns) = (_centred(length, recipe.size) for length in shape)
+    out[:, to_rows, to_columns] = resized[:, from_rows, from_columns]
     return out
+
+
+def _centred(length: int, size: int) -> tuple[slice, slice]:
+    """What of `length` pixels lies in the middle `size`, and where there."""
+    kept = min(length, size)
+    first, place = (length - kept) // 2, (size - kept) // 2
+    return slice(first, first + kept), slice(place, place + kept)
 
 
 def _minimum(resized: Planes, valid: Mask | None) -> np.float32:

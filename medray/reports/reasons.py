@@ -58,6 +58,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Only this image was given up; `--decode.gibibytes` gives more.",
     ),
     Reason.BAD_RESCALE: ("Its rescale slope or intercept cannot be used.", "Correct the header at the source."),
+    Reason.SPACING_MISSING: (
+        "Its header tells no pixel spacing, and the recipe asks for one.",
+        "Take `spacing_mm` out of the recipe, or leave such images out.",
+    ),
     Reason.VOI_MISSING: (
         "Its header has not the window or VOI table that the recipe asks for.",
         "Ask for another with `--recipe.voi`, or set `--recipe.window` for all images.",

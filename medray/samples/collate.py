@@ -22,7 +22,7 @@ def collate(samples: pa.Table, recipe: Recipe) -> Batch:
     labels = None
     if "label_number" in samples.column_names:
         labels = torch.from_numpy(samples["label_number"].to_numpy().astype(np.int64))
-    inputs = _image_inputs(samples, recipe) if "image" in samples.column_names else _graph_inputs(samples, recipe)
+    inputs = _image_inputs(samples, recipe) if "image" in samples.column_names else graph_inputs(samples, recipe)
     return Batch(inputs, labels, samples["sample_id"].to_pylist())
 
 
@@ -31,7 +31,8 @@ def _image_inputs(samples: pa.Table, recipe: Recipe) -> dict[str, torch.Tensor |
     return {"image": torch.from_numpy(images if images.flags.writeable else images.copy())}
 
 
-def _graph_inputs(samples: pa.Table, recipe: Recipe) -> dict[str, torch.Tensor | int]:
+def graph_inputs(samples: pa.Table, recipe: Recipe) -> dict[str, torch.Tensor | int]:
+    """Region graphs of `graphs_to_arrow` as keyword arguments of a graph model."""
     from medray.graphs.arrow import collate_arrow  # its kernels take a second to load, and images need none
 
     arrays = collate_arrow(samples, edge_feature_names(recipe.graph))

@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -21,6 +22,7 @@ import numpy as np
 
 from medray.archive.reading import read_instance
 from medray.errors import MedrayError, SampleError, place_of
+from medray.image_settings import StepRecipe
 from medray.pixels.prepare import prepare_image
 from medray.pixels.values import frame_values
 from medray.samples.prepare import Watch, prepared_frames
@@ -80,22 +82,29 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))  # for files on disk; the shared memory counts as one
     own = socket.socket(fileno=int(sys.argv[1]))
     connection = Connection(os.dup(own.fileno()))
-    _load_compiled()
+    _load_compiled(Recipe())
+    loaded = StepRecipe()
     while True:
         try:
             request: Request = connection.recv()
             _, (memory,), *_ = socket.recv_fds(own, 1, 1)
         except (EOFError, OSError, ValueError):
             return
+        if request.recipe.steps != loaded:
+            _load_compiled(request.recipe)
+            loaded = request.recipe.steps
         with contextlib.suppress(BrokenPipeError):
             _serve(connection, request, memory)
         os.close(memory)
 
 
-def _load_compiled() -> None:
+def _load_compiled(recipe: Recipe) -> None:
     """Prepare one small image: what is loaded at first use must not count as the first frame's time."""
-    instance = read_instance(bytes(imagecodecs.png_encode(np.arange(64, dtype=np.uint8).reshape(8, 8))), "png")
-    prepare_image(frame_values(instance, 0), instance.pixels, Recipe(size=4))
+    noise = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    instance = read_instance(bytes(imagecodecs.png_encode(noise)), "png")
+    prepare_image(
+        frame_values(instance, 0), instance.pixels, Recipe(size=4, steps=replace(recipe.steps, spacing_mm=None))
+    )
 
 
 def _serve(connection: Connection, request: Request, memory: int) -> None:

@@ -1,69 +1,133 @@
-"""Mirror images left-right, or the region graphs made from them. Randomness is drawn first and applied second."""
+"""Augmentation of training batches: the numbers that `pixels.augmentation` draws, applied to tensors or before graphs.
+
+A batch is changed as a whole, each sample in its own way, by a few calls on its device. torchvision's functions take
+one set of numbers a call.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
+from medray.graphs.arrow import graphs_to_arrow
+from medray.graphs.build import build_region_graph
+from medray.image_settings import AugmentSettings
+from medray.pixels import augmentation
+from medray.pixels.augmentation import Augmentation, apply_augmentation, draw_augmentation
 from medray.samples.batch import Batch
+from medray.samples.collate import graph_inputs
+from medray.settings import Recipe
 from medray.training.seeding import derive_seed
 
-
-@dataclass(frozen=True)
-class MirroredColumns:
-    """Columns of a graph's features that change their sign in the mirror.
-
-    Attributes:
-        nodes: columns of `x`: the region's column, measured from the image's centre.
-        edges: columns of `edge_attr`: the difference of columns between the two regions.
-    """
-
-    nodes: tuple[int, ...] = ()
-    edges: tuple[int, ...] = ()
+Images = Float[Tensor, "batch channels size size"]
 
 
-def draw_flips(seed: int, epoch: int, sample_ids: Sequence[str]) -> Bool[Tensor, " batch"]:
-    """A fair coin a sample. It depends on the sample, not on its place in the batch or its worker."""
-    return torch.tensor([derive_seed(seed, epoch, "flip", name) % 2 == 1 for name in sample_ids], dtype=torch.bool)
+def draw_batch(settings: AugmentSettings, seed: int, epoch: int, sample_ids: Sequence[str]) -> list[Augmentation]:
+    """The changes of each sample. They depend on the sample, not on its place in the batch or its worker."""
+    return [draw_augmentation(settings, derive_seed(seed, epoch, "augment", name)) for name in sample_ids]
 
 
-def flip_images(
-    images: Float[Tensor, "batch channels rows columns"], flips: Bool[Tensor, " batch"]
-) -> Float[Tensor, "batch channels rows columns"]:
-    """Mirror the chosen images left-right."""
-    return torch.where(flips[:, None, None, None], images.flip(3), images)
+def augment_batch(batch: Batch, drawn: Sequence[Augmentation]) -> Batch:
+    """Change the images of a batch, on its device."""
+    return replace(batch, inputs={"image": augment_images(_images(batch), drawn)})
 
 
-def negate_columns(
-    values: Float[Tensor, "rows features"], columns: tuple[int, ...], rows: Bool[Tensor, " rows"]
-) -> Float[Tensor, "rows features"]:
-    """Change the sign of some columns in the chosen rows."""
-    sign = torch.ones_like(values)
-    sign[:, list(columns)] = 1 - 2 * rows.to(values.dtype)[:, None]
-    return values * sign
+def augment_graphs(batch: Batch, drawn: Sequence[Augmentation], recipe: Recipe) -> Batch:
+    """Change the images of a batch and make their region graphs."""
+    images = _images(batch).numpy()
+    changed = [apply_augmentation(image, one) for image, one in zip(images, drawn, strict=True)]
+    graphs = graphs_to_arrow([build_region_graph(image, recipe.graph) for image in changed])
+    return replace(batch, inputs=graph_inputs(graphs, recipe))
 
 
-def _flip_graphs(batch: Batch, flips: Bool[Tensor, " batch"], mirrored: MirroredColumns) -> Batch:
-    tensors = {name: value for name, value in batch.inputs.items() if isinstance(value, Tensor)}
-    node_graph: Int64[Tensor, " nodes"] = tensors["batch"]
-    node_flips = flips[node_graph]
-    x = negate_columns(tensors["x"], mirrored.nodes, node_flips)
-    edge_attr = negate_columns(tensors["edge_attr"], mirrored.edges, node_flips[tensors["edge_index"][0]])
-    return replace(batch, inputs={**batch.inputs, "x": x, "edge_attr": edge_attr})
-
-
-def flip_batch(batch: Batch, flips: Bool[Tensor, " batch"], mirrored: MirroredColumns | None = None) -> Batch:
-    """Mirror the chosen samples of a batch.
-
-    Args:
-        batch: images or graphs.
-        flips: from `draw_flips`, on the batch's device.
-        mirrored: what changes its sign in graphs; images do not read it.
-    """
-    if "image" not in batch.inputs:
-        return _flip_graphs(batch, flips, mirrored or MirroredColumns())
+def _images(batch: Batch) -> Tensor:
     images = batch.inputs["image"]
     assert isinstance(images, Tensor)
-    return replace(batch, inputs={**batch.inputs, "image": flip_images(images, flips)})
+    return images
+
+
+def augment_images(images: Images, drawn: Sequence[Augmentation]) -> Images:
+    """`apply_augmentation` of each image, on the images' device.
+
+    Within 1e-4 of it where values have a standard deviation of 1.
+    """
+    images = _flipped(images, drawn)
+    if any(one.moves for one in drawn):
+        images = _warped(images, drawn)
+    if any(one.gamma != 1 for one in drawn):
+        images = _to_the_power(images, _column([one.gamma for one in drawn], images))
+    if any(one.contrast != 1 for one in drawn):
+        images = images * _column([one.contrast for one in drawn], images)
+    if any(one.brightness for one in drawn):
+        images = images + _column([one.brightness for one in drawn], images)
+    if any(one.blur_px for one in drawn):
+        images = _blurred(images, drawn)
+    if any(one.noise for one in drawn):
+        fields = np.stack([augmentation.noise_field(one, tuple(images.shape[1:])) for one in drawn])
+        images = images + torch.from_numpy(fields).to(images.device)
+    if any(one.cut_out[2] for one in drawn):
+        images = images.masked_fill(_hidden(images, drawn), 0)
+    return images
+
+
+def _flipped(images: Images, drawn: Sequence[Augmentation]) -> Images:
+    for axis in (0, 1):
+        if any(one.flips[axis] for one in drawn):
+            coins = torch.tensor([one.flips[axis] for one in drawn], device=images.device)
+            images = torch.where(coins[:, None, None, None], images.flip(2 + axis), images)
+    return images
+
+
+def _column(values: Sequence[float], like: Images) -> Tensor:
+    """One number a sample, to be combined with its pixels."""
+    return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None, None]
+
+
+def _stacked(arrays: Sequence[np.ndarray], like: Images) -> Tensor:
+    return torch.from_numpy(np.stack(arrays)).to(like.device, like.dtype)
+
+
+def _warped(images: Images, drawn: Sequence[Augmentation]) -> Images:
+    """One bilinear interpolation. What lies outside is each image's minimum: it is taken off before and added again.
+
+    torch counts places as (x, y), and from -1 to 1: twice our shares of the side.
+    """
+    matrices = _stacked([one.matrix[::-1, ::-1] for one in drawn], images)
+    offsets = _stacked([2 * one.offset[::-1] for one in drawn], images)
+    places = F.affine_grid(torch.cat([matrices, offsets[:, :, None]], 2), list(images.shape), align_corners=False)
+    if any(one.bend.any() for one in drawn):
+        spline = torch.from_numpy(augmentation.bend_weights(images.shape[2])).to(images.device, images.dtype)
+        bends = spline @ _stacked([2 * one.bend[::-1] for one in drawn], images) @ spline.T
+        places += bends.permute(0, 2, 3, 1)
+    fill = images.amin((1, 2, 3), keepdim=True)
+    return F.grid_sample(images - fill, places, padding_mode="zeros", align_corners=False).add_(fill)
+
+
+def _to_the_power(images: Images, gamma: Tensor) -> Images:
+    low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+    span = torch.where(high > low, high - low, 1)
+    return torch.where((gamma != 1) & (high > low), ((images - low) / span) ** gamma * span + low, images)
+
+
+def _blurred(images: Images, drawn: Sequence[Augmentation]) -> Images:
+    """Rows, then columns, each sample with weights of its own: a convolution with one group a sample."""
+    batch, channels, size, _ = images.shape
+    weights = [augmentation.blur_weights(one.blur_px, size) if one.blur_px else np.ones(1) for one in drawn]
+    reach = max(len(one) for one in weights) // 2
+    same = _stacked([np.pad(one, reach - len(one) // 2) for one in weights], images)
+    rows = images.transpose(0, 1).reshape(channels, batch, size, size)
+    for pad, kernel in (((0, 0, reach, reach), same[:, None, :, None]), ((reach, reach, 0, 0), same[:, None, None, :])):
+        rows = F.conv2d(F.pad(rows, pad, mode="reflect"), kernel, groups=batch)
+    return rows.transpose(0, 1)
+
+
+def _hidden(images: Images, drawn: Sequence[Augmentation]) -> Tensor:
+    """Where the cut-outs are: (batch, 1, size, size)."""
+    size = images.shape[2]
+    sides = [[augmentation.hidden(one.cut_out[axis], one.cut_out[2], size) for one in drawn] for axis in (0, 1)]
+    rows, columns = (torch.from_numpy(np.stack(side)).to(images.device) for side in sides)
+    return (rows[:, :, None] & columns[:, None, :])[:, None]

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from medray import __version__, storage
 from medray.errors import BundleError, NotFoundError
+from medray.image_settings import GraphRecipe, StepRecipe
 from medray.models.catalog import build_model
-from medray.settings import GraphRecipe, Recipe
+from medray.settings import Recipe
 
 FORMAT_VERSION = 1
 MANIFEST, WEIGHTS = "bundle.json", "weights.safetensors"
@@ -152,8 +153,10 @@ def _check_names(what: str, given: Mapping[str, Any], known: set[str]) -> None:
 def _recipe(content: dict[str, Any], recipe_id: str) -> Recipe:
     _check_names("recipe", content, {item.name for item in fields(Recipe)})
     _check_names("graph recipe", content["graph"], {item.name for item in fields(GraphRecipe)})
+    _check_names("steps", content["steps"], {item.name for item in fields(StepRecipe)})
     pairs = {name: tuple(content[name]) for name in ("window", "ct_window") if content[name] is not None}
-    recipe = Recipe(**{**content, **pairs, "graph": GraphRecipe(**content["graph"])})
+    parts = {"graph": GraphRecipe(**content["graph"]), "steps": StepRecipe(**content["steps"])}
+    recipe = Recipe(**{**content, **pairs, **parts})
     if recipe.id() != recipe_id:
         raise BundleError("The bundle's recipe does not have the id that stands beside it.", TRAIN_AGAIN)
     return recipe

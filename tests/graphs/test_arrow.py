@@ -11,7 +11,7 @@ from medray.graphs.arrow import arrow_to_graphs, collate_arrow, graphs_to_arrow
 from medray.graphs.build import build_region_graph
 from medray.graphs.features import EDGE_FEATURES, edge_feature_names
 from medray.graphs.region_graph import RegionGraph
-from medray.settings import GraphRecipe
+from medray.image_settings import GraphRecipe
 from tests.graphs.ellipses import ellipses
 
 PARTS = ("x", "pos", "edge_index", "edge_attr")

@@ -12,7 +12,7 @@ from scipy import ndimage
 from medray.errors import SampleError
 from medray.graphs.build import build_region_graph, node_feature_names, superpixel_labels
 from medray.graphs.features import TEXTURE
-from medray.settings import GraphRecipe
+from medray.image_settings import GraphRecipe
 from tests.graphs.ellipses import ellipses
 
 RECIPE = GraphRecipe(regions=60)

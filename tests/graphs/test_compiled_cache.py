@@ -11,7 +11,7 @@ PROGRAM = """
 import hashlib, numpy
 from medray.graphs.build import build_region_graph
 from medray.graphs.slic_kernels import slic
-from medray.settings import GraphRecipe
+from medray.image_settings import GraphRecipe
 image = numpy.random.default_rng(0).normal(size=(1, 40, 40)).astype(numpy.float32)
 graph = build_region_graph(image, GraphRecipe(regions=30, texture=True))
 print(hashlib.sha256(graph.x.tobytes() + graph.edge_index.tobytes()).hexdigest(), sum(slic.stats.cache_hits.values()))
@@ -36,7 +36,7 @@ SIGNATURES = """
 import numpy as np
 from medray.graphs import build, collate_kernels, connectivity_kernels, region_kernels, slic_kernels, texture_kernels
 from medray.graphs.arrow import collate_arrow, graphs_to_arrow
-from medray.settings import GraphRecipe
+from medray.image_settings import GraphRecipe
 frozen = np.random.default_rng(0).normal(size=(3, 30, 60)).astype(np.float32)
 frozen.setflags(write=False)
 for image in (frozen, frozen[:1, ::2], frozen[1:].copy(), frozen[:, :1]):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medray.graphs.build import superpixel_labels
-from medray.settings import GraphRecipe
+from medray.image_settings import GraphRecipe
 from tests.graphs.ellipses import achievable_accuracy, ellipses, undersegmentation_error
 
 slic = pytest.importorskip("skimage.segmentation").slic

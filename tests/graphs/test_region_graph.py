@@ -7,7 +7,7 @@ import pytest
 
 from medray.graphs.build import build_region_graph
 from medray.graphs.region_graph import RegionGraph, index_type
-from medray.settings import GraphRecipe
+from medray.image_settings import GraphRecipe
 from tests.graphs.ellipses import ellipses
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from medray.graphs.build import build_region_graph, superpixel_labels
 from medray.graphs.features import STATISTICS
-from medray.settings import GraphRecipe
+from medray.image_settings import GraphRecipe
 from tests.graphs import by_hand
 from tests.graphs.ellipses import ellipses
 

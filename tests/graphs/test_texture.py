@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from medray.graphs.build import build_region_graph, superpixel_labels
 from medray.graphs.features import HISTOGRAM_EDGES, STATISTICS, TEXTURE
-from medray.settings import GraphRecipe
+from medray.image_settings import GraphRecipe
 from tests.graphs import by_hand
 from tests.graphs.ellipses import ellipses
 

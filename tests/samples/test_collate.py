@@ -7,9 +7,10 @@ import torch
 
 from medray.graphs.arrow import graphs_to_arrow
 from medray.graphs.build import build_region_graph
+from medray.image_settings import GraphRecipe
 from medray.samples.collate import batches, collate
 from medray.samples.tables import flat_lists
-from medray.settings import GraphRecipe, Recipe
+from medray.settings import Recipe
 
 RECIPE = Recipe(size=24, graph=GraphRecipe(regions=12))
 

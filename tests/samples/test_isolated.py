@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import imagecodecs
@@ -14,7 +15,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless
 
 from medray.errors import MedrayError, Reason
-from medray.image_settings import DecodeSettings
+from medray.image_settings import DecodeSettings, StepRecipe
 from medray.samples import isolated
 from medray.samples.isolated import end_decoding_process, isolated_images_of, prepare_unit
 from medray.samples.prepare import images_of, is_drawn
@@ -46,11 +47,12 @@ def _mixed(folder):
     return _unit(folder, a=good, b=good[:-200], c=_png(_noise(9, 9).astype(np.uint8)), d=dicom_bytes(_noise(30, 9)))
 
 
-def test_the_process_answers_exactly_what_this_one_would(tmp_path):
-    rows = _mixed(tmp_path)
-    there = isolated_images_of(rows, KEY, RECIPE)
+@pytest.mark.parametrize("steps", [StepRecipe(), StepRecipe(crop=True, median_px=3, nl_means=0.8, clahe=2.0)])
+def test_the_process_answers_exactly_what_this_one_would(tmp_path, steps):
+    rows, recipe = _mixed(tmp_path), replace(RECIPE, steps=steps)
+    there = isolated_images_of(rows, KEY, recipe)
     assert there.num_rows > 5
-    assert there.equals(images_of(rows, KEY, RECIPE))
+    assert there.equals(images_of(rows, KEY, recipe))
 
 
 def test_a_unit_without_images_and_a_unit_after_it_are_answered(tmp_path):

@@ -13,11 +13,12 @@ from benchmarks.phantoms import Phantom, encode_dicom
 from medray import storage
 from medray.archive.objects import index_object, rows_to_table
 from medray.errors import Reason
+from medray.image_settings import GraphRecipe
 from medray.samples import prepare
 from medray.samples.isolated import prepare_unit
 from medray.samples.prepare import images_of
 from medray.samples.tables import image_batch, to_graphs
-from medray.settings import GraphRecipe, IndexSettings, Recipe
+from medray.settings import IndexSettings, Recipe
 from tests.archive.makers import KEY, dicom_bytes
 
 RECIPE = Recipe(size=32, graph=GraphRecipe(regions=20))

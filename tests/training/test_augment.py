@@ -1,50 +1,93 @@
-"""medray/training/augment.py."""
+"""medray/training/augment.py: tensors are changed as arrays are, and as torchvision changes them."""
 
+from dataclasses import replace
+
+import numpy as np
+import pytest
 import torch
+from torchvision.transforms.v2 import functional as tv
 
+from medray.graphs.arrow import graphs_to_arrow
+from medray.graphs.build import build_region_graph
+from medray.image_settings import AugmentSettings, GraphRecipe
+from medray.pixels.augmentation import Augmentation, apply_augmentation, bend_weights, draw_augmentation
 from medray.samples.batch import Batch
-from medray.training.augment import MirroredColumns, draw_flips, flip_batch, flip_images
-from tests.models.region_graphs import join, random_graph, tensor
+from medray.samples.collate import graph_inputs
+from medray.settings import Recipe
+from medray.training.augment import augment_batch, augment_graphs, augment_images, draw_batch
+from tests.pixels.test_augmentation import ALL_ON
 
-NAMES = [f"{k}:0" for k in range(1000)]
-
-
-def test_half_of_the_samples_are_flipped() -> None:
-    assert 450 <= int(draw_flips(0, 0, NAMES).sum()) <= 550
-
-
-def test_a_flip_belongs_to_the_sample_and_not_to_its_place() -> None:
-    flips = dict(zip(NAMES, draw_flips(0, 3, NAMES).tolist(), strict=True))
-    assert draw_flips(0, 3, NAMES[::-7]).tolist() == [flips[name] for name in NAMES[::-7]]
+NAMES = [f"{k}:0" for k in range(64)]
+IMAGES = torch.from_numpy(np.random.default_rng(0).normal(size=(64, 3, 28, 28)).astype(np.float32))
+INNER = (..., slice(2, -2), slice(2, -2))
+TOLERANCE = 1e-4
+SINGLE = {name: getattr(ALL_ON, name) for name in AugmentSettings.__dataclass_fields__}
 
 
-def test_another_epoch_or_seed_flips_others() -> None:
-    flips = draw_flips(0, 0, NAMES)
-    assert all(400 <= int((flips ^ other).sum()) <= 600 for other in (draw_flips(0, 1, NAMES), draw_flips(1, 0, NAMES)))
+@pytest.mark.parametrize(
+    "settings", [ALL_ON, *(AugmentSettings(**{k: v}) for k, v in SINGLE.items())], ids=["all", *SINGLE]
+)
+def test_tensors_are_changed_as_arrays_are(settings: AugmentSettings) -> None:
+    drawn = draw_batch(settings, 0, 0, NAMES)
+    changed = augment_images(IMAGES, drawn).numpy()
+    expected = np.stack([apply_augmentation(image, one) for image, one in zip(IMAGES.numpy(), drawn, strict=True)])
+    assert np.abs(changed - expected).max() < TOLERANCE
+    assert np.abs(changed - IMAGES.numpy()).max() > 0.05
 
 
-def test_images_are_mirrored_left_right_and_twice_is_nothing() -> None:
-    images = torch.arange(12.0).reshape(2, 1, 2, 3)
-    flips = torch.tensor([True, False])
-    assert flip_images(images, flips)[0, 0].tolist() == [[2, 1, 0], [5, 4, 3]]
-    assert torch.equal(flip_images(images, flips)[1], images[1])
-    assert torch.equal(flip_images(flip_images(images, flips), flips), images)
+def test_a_sample_is_changed_the_same_way_in_any_batch() -> None:
+    drawn = draw_batch(ALL_ON, 3, 2, NAMES)
+    whole = augment_images(IMAGES, drawn)
+    order = torch.arange(63, -1, -7)
+    alone = augment_images(IMAGES[order], draw_batch(ALL_ON, 3, 2, [NAMES[k] for k in order]))
+    assert (whole[order] - alone).abs().max() < TOLERANCE
 
 
-def test_a_graph_changes_the_sign_of_its_columns_and_of_nothing_else() -> None:
-    batch = Batch(join([random_graph(4, 0), random_graph(6, 1)]), None, ["a", "b"])
-    mirrored = flip_batch(batch, torch.tensor([False, True]), MirroredColumns(nodes=(4,), edges=(1,)))
-    before, after = tensor(batch.inputs, "x"), tensor(mirrored.inputs, "x")
-    assert torch.equal(after[:4], before[:4])
-    assert torch.equal(after[4:], before[4:] * torch.tensor([1, 1, 1, 1, -1]))
-    of_second = tensor(batch.inputs, "edge_index")[0] >= 4
-    sign = torch.where(of_second, -1.0, 1.0)
-    assert torch.equal(tensor(mirrored.inputs, "edge_attr")[:, 1], tensor(batch.inputs, "edge_attr")[:, 1] * sign)
-    assert torch.equal(tensor(mirrored.inputs, "edge_attr")[:, 0], tensor(batch.inputs, "edge_attr")[:, 0])
+def test_another_epoch_or_seed_changes_samples_otherwise() -> None:
+    draws = [draw_batch(ALL_ON, seed, epoch, NAMES[:8]) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
+    gammas = [[one.gamma for one in drawn] for drawn in draws]
+    assert len({value for row in gammas for value in row}) == 24
 
 
-def test_image_batches_keep_labels_and_ids() -> None:
-    batch = Batch({"image": torch.randn(2, 1, 4, 4)}, torch.tensor([0, 1]), ["a", "b"])
-    mirrored = flip_batch(batch, torch.tensor([True, True]))
-    assert torch.equal(tensor(mirrored.inputs, "image"), tensor(batch.inputs, "image").flip(3))
-    assert (mirrored.labels, mirrored.sample_ids) == (batch.labels, batch.sample_ids)
+def test_rotation_scale_and_shift_are_torchvisions_affine() -> None:
+    angle, scale, shift = 17.0, 1.2, (3, -2)  # columns, rows
+    expected = tv.affine(IMAGES, angle, list(shift), scale, [0, 0], tv.InterpolationMode.BILINEAR)
+    cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    matrix = np.array([[cosine, -sine], [sine, cosine]]) / scale
+    one = Augmentation(matrix=matrix, offset=-matrix @ (np.array(shift[::-1]) / 28))
+    inside = tv.affine(torch.ones(1, 28, 28), angle, list(shift), scale, [0, 0], tv.InterpolationMode.BILINEAR) == 1
+    changed = augment_images(IMAGES, [one] * 64)
+    assert ((changed - expected)[..., inside[0]]).abs().max() < TOLERANCE and inside.float().mean() > 0.5
+
+
+def test_a_bend_is_torchvisions_elastic_and_flip_gamma_and_blur_are_torchvisions() -> None:
+    one = draw_augmentation(AugmentSettings(elastic=0.1), 0)
+    bend = bend_weights(28) @ one.bend @ bend_weights(28).T
+    displacement = torch.from_numpy(2 * bend[::-1].copy()).permute(1, 2, 0)[None].float()
+    inside = tv.elastic(torch.ones(1, 28, 28), displacement) == 1
+    difference = augment_images(IMAGES, [one] * 64) - tv.elastic(IMAGES, displacement)
+    assert difference[..., inside[0]].abs().max() < TOLERANCE and inside.float().mean() > 0.5
+    flipped = augment_images(IMAGES, [Augmentation(flips=(True, True))] * 64)
+    assert torch.equal(flipped, tv.vertical_flip(tv.horizontal_flip(IMAGES)))
+    blurred = augment_images(IMAGES, [Augmentation(blur_px=1.2)] * 64)
+    assert (blurred - tv.gaussian_blur(IMAGES, [9, 9], [1.2, 1.2])).abs().max() < TOLERANCE
+    unit = (IMAGES[:1] - IMAGES[:1].min()) / (IMAGES[:1].max() - IMAGES[:1].min())
+    assert (augment_images(unit, [Augmentation(gamma=1.4)]) - tv.adjust_gamma(unit, 1.4)).abs().max() < TOLERANCE
+
+
+def test_image_batches_keep_labels_and_ids_and_the_given_images() -> None:
+    batch = Batch({"image": IMAGES.clone()}, torch.arange(64), NAMES)
+    changed = augment_batch(batch, draw_batch(ALL_ON, 0, 0, NAMES))
+    assert changed.labels is batch.labels and changed.sample_ids == NAMES
+    assert torch.equal(batch.inputs["image"], IMAGES)
+
+
+def test_graphs_are_those_of_the_changed_images() -> None:
+    recipe = Recipe(size=28, channels=3, graph=GraphRecipe(regions=20, position=True))
+    batch = Batch({"image": IMAGES[:5]}, torch.arange(5), NAMES[:5])
+    drawn = draw_batch(replace(ALL_ON, noise=0), 0, 0, NAMES[:5])
+    found = augment_graphs(batch, drawn, recipe)
+    images = [apply_augmentation(image, one) for image, one in zip(IMAGES.numpy(), drawn, strict=False)]
+    expected = graph_inputs(graphs_to_arrow([build_region_graph(image, recipe.graph) for image in images]), recipe)
+    assert found.inputs.keys() == expected.keys() and found.sample_ids == NAMES[:5]
+    assert all(torch.equal(found.inputs[name], expected[name]) for name in ("x", "edge_index", "edge_attr", "batch"))

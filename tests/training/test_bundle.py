@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from medray.errors import BundleError
+from medray.image_settings import GraphRecipe
 from medray.models.catalog import build_model
-from medray.settings import GraphRecipe, Recipe
+from medray.settings import Recipe
 from medray.training.bundle import Bundle, _model_id, load_bundle, save_bundle
 
 BUNDLE = Bundle(

@@ -16,9 +16,10 @@ import yaml
 from medray.graphs.arrow import collate_arrow, graphs_to_arrow
 from medray.graphs.build import build_region_graph
 from medray.graphs.features import edge_feature_names
+from medray.image_settings import GraphRecipe
 from medray.models.catalog import build_model
 from medray.samples.batch import Batch
-from medray.settings import GraphRecipe, OptimizerSettings
+from medray.settings import OptimizerSettings
 from medray.training.fit import TrainingData, evaluate, fit, start_training
 from medray.training.measure import figures
 from medray.training.seeding import seed_everything
