@@ -22,6 +22,11 @@ VERBS: dict[str, tuple[type[Any], str]] = {
     "score": (ScoreSettings, "score every sample of an index (or an archive) with a bundle"),
     "report": (ReportSettings, "turn predictions (and labels) into a metrics table and one HTML page"),
 }
+HELPERS = {
+    "doctor": "what this machine can decode, reach and run",
+    "paths": "sample ids of a table and their paths",
+    "volume": "series of an index as NIfTI files, with a table of their geometry",
+}
 EXAMPLES = """
 examples:
   medray index  --archive s3://hospital/2024 --out index
@@ -32,6 +37,7 @@ examples:
   medray train  --config settings.yaml --print_config      settings may come from a YAML file, flags go first
   medray doctor                                            what this machine can decode, reach and run
   medray paths  --table predictions                        sample ids and the paths that they stand for
+  medray volume --index index --out volumes                each series as NIfTI, for whoever checks medray
 """
 FAILED, USAGE, TOO_MANY_FAILED = 1, 2, 3
 
@@ -78,27 +84,22 @@ def _with_underscores(argument: str) -> str:
 
 
 def _job_of(verb: str) -> Callable[[Any], Any]:
-    """The job behind a verb, the function of its name; imported late, so that `--help` takes no time."""
+    """The function behind a verb or helper, of its name; imported late, so that `--help` takes no time."""
     job: Callable[[Any], Any] = getattr(importlib.import_module(f"medray.pipelines.{verb}"), verb)
     return job
 
 
 def _top_help() -> str:
     verbs = "\n".join(f"  {verb:<8}{what}" for verb, (_, what) in VERBS.items())
-    more = "  doctor  what this machine can decode, reach and run\n  paths   sample ids of a table and their paths"
+    more = "\n".join(f"  {helper:<8}{what}" for helper, what in HELPERS.items())
     return f"usage: medray VERB [flags]      medray VERB --help tells the flags\n\nverbs:\n{verbs}\n{more}\n{EXAMPLES}"
 
 
 def _run(verb: str, arguments: Sequence[str]) -> int:
     if verb in VERBS:
         return _job(verb, arguments)
-    if verb == "doctor":
-        from medray.pipelines.doctor import doctor
-
-        return doctor(arguments)
-    from medray.pipelines.paths import paths
-
-    return paths(arguments)
+    helper: Callable[[Sequence[str]], int] = _job_of(verb)
+    return helper(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"medray {__version__}")
         return 0
     verb, rest = arguments[0], arguments[1:]
-    if verb not in (*VERBS, "doctor", "paths"):
+    if verb not in (*VERBS, *HELPERS):
         print(f"medray: there is no verb {verb!r}.\n\n{_top_help()}", file=sys.stderr)
         return USAGE
     _quiet("--debug" in rest)

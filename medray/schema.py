@@ -107,6 +107,24 @@ PREDICTIONS = pa.schema(
     ]
 )
 
+VOLUMES = pa.schema(
+    [
+        _field("series_key", pa.string(), "as in the index"),
+        _field("volume", pa.int32(), "number within the series, from 0; null where the series has no volume"),
+        _field("file", pa.string(), "the NIfTI file that holds it, beside this table; null where none can"),
+        _field("time_point", pa.int32(), "place on the file's fourth axis"),
+        _field("slices", pa.int32(), "slices of the volume"),
+        _field("rows", pa.int32(), "rows of a slice"),
+        _field("columns", pa.int32(), "columns of a slice"),
+        _field("slice_spacing_mm", pa.float64(), "median distance of neighbouring slices along the normal"),
+        _field("row_spacing_mm", pa.float64(), "distance between rows"),
+        _field("column_spacing_mm", pa.float64(), "distance between columns"),
+        _field("geometry_status", pa.string(), "regular, tilted, single_slice, gap, uneven, conflicting or shifted"),
+        _field("phase", pa.list_(pa.string()), "what tells it from others at the same places: name=value"),
+        _field("notes", pa.list_(pa.string()), "what was dropped, recovered or assumed, or why there is no volume"),
+    ]
+)
+
 HISTORY = pa.schema(
     [
         _field("seed", pa.int32(), "the model's seed"),

@@ -16,7 +16,7 @@ VALUE_REPRESENTATIONS = SHORT | LONG
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 DEPTH_AT_MOST = 32
-EVERYTHING = 0x100000000
+EVERYTHING, FIRST_BEHIND_META = 0x100000000, 0x00030000
 WORTH_COMPILED_CODE = 1024
 """Bytes from which on the compiled walk is the faster one: a call costs as much as ten elements here."""
 
@@ -145,6 +145,10 @@ def walk_meta(data: bytes, position: int, *, values: dict[int, bytes], wanted: f
 
     Source: DICOM PS3.10 7.1. The group's length element is not trusted.
     """
+    if data[position : position + 2] == b"\x02\x00" and len(data) - position >= WORTH_COMPILED_CODE:
+        position, _ = _walk_plain(
+            data, (position, -1), EXPLICIT_LITTLE, values=values, wanted=wanted, below=FIRST_BEHIND_META
+        )
     while data[position : position + 2] == b"\x02\x00" and position + 8 <= len(data):
         tag, _, start, length = _explicit(data, position, EXPLICIT_LITTLE)
         if length == UNDEFINED:

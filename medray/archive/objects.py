@@ -16,7 +16,7 @@ from medray.archive.headers import DEFLATED, Header, RefusedError, read_header
 from medray.archive.identity import keyed_hash, seal
 from medray.archive.images import image_fields
 from medray.archive.pixel_module import FLOAT_BITS, SAMPLES_AT_MOST
-from medray.archive.rows import EMPTY_ROW, INDEX_TAGS, Row, dicom_fields, rows_to_table, sop_class_uid
+from medray.archive.rows import EMPTY_ROW, INDEX_TAGS, Row, dicom_fields, rows_to_table, sop_class_uid, within_columns
 from medray.archive.sniffing import BYTES_NEEDED, COMPRESSED, inside_gzip, sniff
 from medray.archive.sources import InflatedSource, PartSource, Source, StoredSource
 from medray.errors import Reason, SampleError
@@ -93,7 +93,8 @@ class _Indexer:
             row["patient_key"] = object_id
             flags.append("patient_unknown")
         status, reason, detail = outcome
-        return row | {"flags": flags, "status": status, "reason": reason and reason.value, "detail": detail or None}
+        outcome_of_row = {"status": status, "reason": reason and reason.value, "detail": detail or None}
+        return within_columns(row | outcome_of_row | {"flags": flags})
 
     def _members(self, place: _Place, format: str) -> Iterator[Row]:
         if place.depth >= CONTAINERS_DEEP:

@@ -15,7 +15,7 @@ from medray.archive.values import binary, code, decimal, decimals, doubles
 from medray.archive.voi import VOI_TAGS, read_voi
 from medray.errors import Reason, SampleError
 
-SAMPLES_AT_MOST = 2**28
+SAMPLES_AT_MOST = 2**31  # a frame that says more is lying; `--decode.max_samples` is what users allow
 FRAMES_AT_MOST = 2**20
 MODALITY, PHOTOMETRIC, PLANAR, ASPECT = 0x00080060, 0x00280004, 0x00280006, 0x00280034
 PADDING, PADDING_LIMIT = 0x00280120, 0x00280121
@@ -197,4 +197,4 @@ def _padding(header: Header, pixels: dict[str, Any]) -> tuple[float | None, floa
 def _aspect(header: Header) -> tuple[int, int] | None:
     raw = header.values.get(ASPECT)
     numbers = decimals(header, ASPECT, 2) if raw else None
-    return (int(numbers[0]), int(numbers[1])) if numbers and min(numbers) >= 1 else None
+    return (int(numbers[0]), int(numbers[1])) if numbers and 1 <= min(numbers) <= max(numbers) < 2**31 else None

@@ -31,10 +31,12 @@ INVERSION_TIME, FLIP_ANGLE, KVP, FRAME_REFERENCE_TIME = 0x00180082, 0x00181314, 
 PLANE_POSITION, FRAME_CONTENT, TEMPORAL_INDEX = 0x00209113, 0x00209111, 0x00209128
 MR_ECHO, EFFECTIVE_ECHO_TIME, MR_DIFFUSION = 0x00189114, 0x00189082, 0x00189117
 SEGMENT_IDENTIFICATION, SEGMENT_NUMBER, SEGMENTATION_TYPE = 0x0062000A, 0x0062000B, 0x00620001
+MAXIMUM_FRACTIONAL_VALUE = 0x0062000E
 PLANE_TAGS = INDEX_TAGS.union(
     (IMAGE_TYPE, ECHO_TIME, TRIGGER_TIME, TEMPORAL_POSITION, SPACING_BETWEEN_SLICES, B_VALUE, SEGMENTATION_TYPE),
     (INVERSION_TIME, FLIP_ANGLE, KVP, FRAME_REFERENCE_TIME, spacing.FRAME_GROUPS, spacing.SHARED_GROUPS),
     MOSAIC_TAGS,
+    (MAXIMUM_FRACTIONAL_VALUE,),
 )
 Mark = int | float | str | None
 
@@ -53,6 +55,7 @@ class Plane:
         localiser: Image Type (0008,0008) says LOCALIZER.
         marks: what can tell phases, echoes and time points apart, by name.
         segment: Referenced Segment Number (0062,000B) of a segmentation's frame.
+        maximum_fractional_value: (0062,000E), the stored value that means all of a pixel.
     """
 
     frame: int
@@ -69,6 +72,7 @@ class Plane:
     instance_number: int | None = None
     segment: int | None = None
     segmentation_type: str | None = None
+    maximum_fractional_value: int | None = None
     series_instance_uid: str | None = field(default=None, repr=False)
     sop_instance_uid: str | None = field(default=None, repr=False)
     flags: tuple[str, ...] = ()
@@ -140,6 +144,7 @@ def _plane(header: Header) -> Plane:
         marks=marks,
         instance_number=integer_text(header, INSTANCE_NUMBER),
         segmentation_type=raw_text(header, SEGMENTATION_TYPE),
+        maximum_fractional_value=binary(header, MAXIMUM_FRACTIONAL_VALUE),
         series_instance_uid=uid(header, SERIES_UID),
         sop_instance_uid=uid(header, SOP_INSTANCE_UID),
         flags=tuple(header.flags),

@@ -16,6 +16,7 @@ from medray.archive.pixel_module import EXTENDED_LENGTHS, EXTENDED_OFFSETS, INST
 from medray.archive.sources import BytesSource
 from medray.errors import Reason, SampleError
 
+MISSING_AT_MOST = 10_000  # frames with a row each; a Number of Frames (0028,0008) that lies by more costs one row
 ITEM_BYTES = b"\xfe\xff\x00\xe0"
 FILE_FIELDS = {
     "transfer_syntax_uid",
@@ -72,8 +73,11 @@ def _dicom(data: bytes) -> Instance:
     module = pixel_module(header, syntax)
     flags: list[str] = []
     frames = _split(header, module, stored, flags)
-    every = tuple(dict.fromkeys((*header.flags, *flags)))
-    return Instance(replace(module, flags=every), frames)
+    if (missing := frames.count(None)) > MISSING_AT_MOST:
+        raise SampleError(Reason.FRAME_MISSING, f"{missing} of {module.frames} frames")
+    if flags:
+        module = replace(module, flags=tuple(dict.fromkeys((*module.flags, *flags))))
+    return Instance(module, frames)
 
 
 def _true_syntax(header: Header, pixels: PixelElement, stored: memoryview) -> str:

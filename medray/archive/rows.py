@@ -54,6 +54,7 @@ INDEX_TAGS = frozenset(
     + [tag for group in (BINARIES, TEXTS, CODES, TIMES, INTEGERS, RESCALES) for tag in group.values()]
 ).union(spacing.TAGS)
 SEXES = ("M", "F", "O")
+LARGEST = {item.name: 2 ** (item.type.bit_width - 1) - 1 for item in schema.INDEX if pa.types.is_integer(item.type)}
 
 
 def dicom_fields(header: Header, key: bytes) -> Row:
@@ -127,6 +128,15 @@ def _description(header: Header) -> Row:
         "lossy": {"01": True, "1": True, "00": False, "0": False}.get(lossy or ""),
         "burned_in_annotation": {"YES": True, "NO": False}.get(burned_in or ""),
     }
+
+
+def within_columns(row: Row) -> Row:
+    """The row without numbers that no column can hold, each flagged: 32768 Bits Allocated, 2^32 columns of a PNG."""
+    beyond = [name for name, largest in LARGEST.items() if row[name] is not None and abs(row[name]) > largest]
+    if not beyond:
+        return row
+    flags = [*(row["flags"] or ()), *(f"bad_value:{name}" for name in beyond)]
+    return row | dict.fromkeys(beyond) | {"flags": flags}
 
 
 def rows_to_table(rows: list[Row]) -> pa.Table:

@@ -16,6 +16,7 @@ ULTRASOUND_REGIONS = 0x00186011
 REGION_FORMAT, UNITS_X, UNITS_Y, DELTA_X, DELTA_Y = 0x00186012, 0x00186024, 0x00186026, 0x0018602C, 0x0018602E
 SHARED_GROUPS, FRAME_GROUPS, PIXEL_MEASURES = 0x52009229, 0x52009230, 0x00289110
 CENTIMETRES = 3
+LEAST_MM, MOST_MM = 1e-9, 1e6
 TAGS = frozenset(
     (
         PIXEL_SPACING,
@@ -41,8 +42,8 @@ def pixel_spacing(header: Header) -> Spacing:
     if imager:
         magnification = decimal(header, MAGNIFICATION)
         if magnification is not None and magnification > 0:
-            imager = imager[0] / magnification, imager[1] / magnification
-        return imager, "imager_pixel_spacing"
+            imager = _checked(header, (imager[0] / magnification, imager[1] / magnification))
+        return imager, "imager_pixel_spacing" if imager else None
     if SHARED_GROUPS in values or SHARED_GROUPS in header.nested:
         measures = [spacing for group in header.items(SHARED_GROUPS) if (spacing := measured(group))]
         if measures:
@@ -61,9 +62,14 @@ def _pair(header: Header, tag: int) -> tuple[float, float] | None:
     if tag not in header.values:
         return None
     numbers = decimals(header, tag, 2)
-    if numbers is None or min(numbers) > 0:
-        return (numbers[0], numbers[1]) if numbers else None
-    header.flag("spacing_not_positive")
+    return _checked(header, (numbers[0], numbers[1])) if numbers else None
+
+
+def _checked(header: Header, pair: tuple[float, float]) -> tuple[float, float] | None:
+    """The pair, where both can be a distance between pixels, from a picometre to a kilometre."""
+    if min(pair) >= LEAST_MM and max(pair) <= MOST_MM:
+        return pair
+    header.flag("spacing_not_positive" if min(pair) <= 0 else "spacing_implausible")
     return None
 
 
@@ -83,4 +89,4 @@ def _region(region: Header) -> tuple[float, float] | None:
     across, down = doubles(region, DELTA_X), doubles(region, DELTA_Y)
     if not across or not down or not across[0] or not down[0]:
         return None
-    return abs(down[0]) * 10, abs(across[0]) * 10
+    return _checked(region, (abs(down[0]) * 10, abs(across[0]) * 10))

@@ -58,7 +58,7 @@ def conform(array: Array, pixels: PixelModule, codec: Codec, header: Codestream 
     if header is None:
         array, flags = _shift_high_bit(array, pixels)
     array = widen(array, pixels)
-    if header is not None and header.bits is not None and _codestream_decides(array, pixels, codec, header.bits):
+    if header is not None and header.bits is not None and _codestream_decides(array, pixels, codec, header):
         bits, flags = header.bits, ("bits_from_codestream",)
     if header is not None and codec.kind in SIGNED_KINDS and header.signed != (pixels.pixel_representation == 1):
         flags = (*flags, "sign_differs_from_codestream")
@@ -74,20 +74,21 @@ def widen(array: Whole, pixels: PixelModule) -> Whole:
     return array.astype(f"{array.dtype.kind}{itemsize}", copy=False).view(f"{kind}{itemsize}")
 
 
-def _codestream_decides(array: Whole, pixels: PixelModule, codec: Codec, bits: int) -> bool:
+def _codestream_decides(array: Whole, pixels: PixelModule, codec: Codec, header: Codestream) -> bool:
     """The codestream's precision overrules Bits Stored (0028,0101), where it makes a difference.
 
     JPEG has no precision between 8, 12 and (lossless) 16, so there a greater one is usual: it decides only where
-    values are far beyond what overshoot explains.
+    values are far beyond what overshoot explains. In a codestream without sign, two's complement of Bits Stored is
+    no such difference.
     """
-    signed = pixels.pixel_representation == 1
+    signed, bits = pixels.pixel_representation == 1, header.bits or 0
     if bits < pixels.bits_stored:  # a signed sample narrower than Bits Stored needs its own sign bit
         return signed and codec.kind != "jpeg" and _outside(array, bits, signed=signed)
     if bits == pixels.bits_stored:
         return False
     if codec.kind == "jpeg":
         return codec.lossy and int(array.max(initial=0)) >= 2 << pixels.bits_stored
-    return _outside(array, pixels.bits_stored, signed=signed)
+    return _outside(array, pixels.bits_stored, signed=signed and (header.signed or int(array.min(initial=0)) < 0))
 
 
 def _outside(array: Whole, bits: int, *, signed: bool) -> bool:

@@ -17,6 +17,8 @@ from medray.pixels.native import native_frame
 from medray.pixels.raster import decode_raster
 from medray.pixels.second_decoder import decode_second
 
+BITS_ALLOCATED = (1, 8, 16, 32, 64)
+
 Array = Shaped[np.ndarray, "rows columns *samples"]
 
 
@@ -90,6 +92,8 @@ def _check_header(pixels: PixelModule, max_samples: int) -> None:
 
 def _decode_dicom(encoded: Buffer, pixels: PixelModule, *, colour: bool) -> Decoded:
     codec = find_codec(pixels.transfer_syntax_uid)
+    if pixels.bits_allocated not in BITS_ALLOCATED:
+        raise SampleError(Reason.UNSUPPORTED_PIXELS, f"Bits Allocated (0028,0100) is {pixels.bits_allocated}")
     if pixels.samples_per_pixel not in (1, 3):
         raise SampleError(Reason.UNSUPPORTED_PIXELS, f"Samples per Pixel (0028,0002) is {pixels.samples_per_pixel}")
     if codec.kind == "native":

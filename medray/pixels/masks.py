@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float32, Float64
 
 from medray.archive.contours import Region
 from medray.archive.planes import Plane, read_planes
@@ -18,6 +18,8 @@ from medray.pixels.geometry import TOLERANCE_MM, slice_normal, tolerance_mm
 from medray.pixels.volume import Volume
 
 Mask = Bool[np.ndarray, "slices rows columns"]
+Fractions = Float32[np.ndarray, "slices rows columns"]
+Frame = Bool[np.ndarray, "rows columns"] | Float32[np.ndarray, "rows columns"]
 Points = Float64[np.ndarray, "points 3"]
 COSINES_TOLERANCE = 1e-3
 OF_A_PIXEL = 0.01
@@ -28,13 +30,14 @@ class PlacedMask:
     """A mask, and how it was placed.
 
     Attributes:
-        mask: (slices, rows, columns) of the volume.
+        mask: (slices, rows, columns) of the volume: true inside; of a fractional segment 0 to 1, the probability or
+            the share of a pixel.
         outside: contours or frames on no slice of the volume, or less near to it than others: they are not in the mask.
         moved: contours off their slice by more than the tolerance, and by half a spacing at the most.
         clipped: frames of which a part that is not empty lies outside the volume.
     """
 
-    mask: Mask = field(repr=False)
+    mask: Mask | Fractions = field(repr=False)
     outside: int = 0
     moved: int = 0
     clipped: int = 0
@@ -109,25 +112,40 @@ def _in_plane(points: Points, volume: Volume, index: int) -> Float64[np.ndarray,
 
 
 def segment_masks(data: bytes, volume: Volume) -> dict[int, PlacedMask]:
-    """The segments of a binary DICOM SEG by segment number, each frame placed by its position.
+    """The segments of a DICOM SEG by segment number, each frame placed by its position.
+
+    Source: DICOM PS3.3 C.8.20.2.3.1 (fractional: the stored value over Maximum Fractional Value).
 
     Raises:
-        GeometryError: where it is no binary segmentation, or its grid is not the volume's.
+        GeometryError: where it is neither binary nor fractional, or its grid is not the volume's.
         SampleError: where it cannot be read.
     """
     instance, planes = read_instance(data, "dicom"), read_planes(data)
-    if any(plane.segmentation_type != "BINARY" or plane.segment is None for plane in planes):
-        raise GeometryError("Only segmentations whose Segmentation Type (0062,0001) is BINARY become masks.")
+    kinds = {plane.segmentation_type for plane in planes}
+    if kinds not in ({"BINARY"}, {"FRACTIONAL"}) or any(plane.segment is None for plane in planes):
+        raise GeometryError("Only segments whose Segmentation Type (0062,0001) is BINARY or FRACTIONAL become masks.")
+    dtype = np.bool_ if kinds == {"BINARY"} else np.float32
     masks: dict[int, PlacedMask] = {}
     for plane in planes:
         number = plane.segment or 0
-        placed = masks.get(number) or PlacedMask(np.zeros(volume.values.shape, np.bool_))
-        frame = decode_frame(instance, plane.frame).stored != 0
+        placed = masks.get(number) or PlacedMask(np.zeros(volume.values.shape, dtype))
+        frame = _share(decode_frame(instance, plane.frame).stored, plane)
         masks[number] = _placed(frame, plane, placed, volume)
     return dict(sorted(masks.items()))
 
 
-def _placed(frame: Bool[np.ndarray, "rows columns"], plane: Plane, placed: PlacedMask, volume: Volume) -> PlacedMask:
+def _share(stored: np.ndarray, plane: Plane) -> Frame:
+    """What of each pixel is of the segment."""
+    if plane.segmentation_type == "BINARY":
+        return np.asarray(stored != 0)
+    whole = plane.maximum_fractional_value
+    if not whole or int(stored.max()) > whole:
+        said = f"{whole}, and its pixels go up to {int(stored.max())}"
+        raise GeometryError(f"The segmentation's Maximum Fractional Value (0062,000E) is {said}.")
+    return stored.astype(np.float32) / np.float32(whole)
+
+
+def _placed(frame: Frame, plane: Plane, placed: PlacedMask, volume: Volume) -> PlacedMask:
     _check_axes(plane, volume)
     origin = np.array([plane.position_mm], np.float64)
     nearest, offset = _nearest_slice(origin, volume)
@@ -137,9 +155,10 @@ def _placed(frame: Bool[np.ndarray, "rows columns"], plane: Plane, placed: Place
     if max(abs(column - round(column)), abs(row - round(row))) > OF_A_PIXEL:
         raise GeometryError("The segmentation's pixels lie between the volume's.", "Use the series it was made on.")
     window = _window(frame.shape, (round(row), round(column)), volume.values.shape[1:])
-    inside = frame[window[0]]
-    placed.mask[nearest][window[1]] |= inside
-    return PlacedMask(placed.mask, placed.outside, placed.moved, placed.clipped + bool(inside.sum() < frame.sum()))
+    inside, target = frame[window[0]], placed.mask[nearest][window[1]]
+    np.maximum(target, inside, out=target)
+    clipped = np.count_nonzero(inside) < np.count_nonzero(frame)
+    return PlacedMask(placed.mask, placed.outside, placed.moved, placed.clipped + bool(clipped))
 
 
 def _window(

@@ -18,25 +18,41 @@ HEADER_BYTES, DATA_OFFSET = 348, 352
 FLOAT32, SCANNER, MILLIMETRES = 16, 1, 2
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SHEAR_AT_MOST = 1e-4
+GRID_TOLERANCE_MM = 1e-3
 
 Matrix = Float64[np.ndarray, "4 4"]
 
 
-def nifti_bytes(volume: Volume) -> bytes:
+def nifti_bytes(volume: Volume, *later: Volume) -> bytes:
     """The volume as a .nii.gz: float32, first axis columns, second rows, third slices; no text of the patient.
 
+    Args:
+        later: the other time points of a series (or its echoes, phases …), on the same grid: they become the fourth
+            axis, whose step the file leaves open.
+
     Raises:
-        GeometryError: where the volume has no affine: NIfTI cannot say where its slices are.
+        GeometryError: where the volume has no affine: NIfTI cannot say where its slices are; or where the others are
+            on another grid.
     """
     if volume.affine is None:
         what = (
             f"A volume whose geometry is `{volume.geometry_status}` has no affine, and NIfTI has no other place for it."
         )
         raise GeometryError(what, "Export what `regular_parts` makes of it, or resample it.")
+    if not all(same_grid(volume, other) for other in later):
+        raise GeometryError("Volumes on different grids make no series of time points.", "Export each alone.")
     affine = ras_affine(volume.affine)
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    header = nifti_header(volume.values, affine, sizes)
-    return gzip.compress(header + volume.values.astype("<f4").tobytes(), mtime=0)
+    header = nifti_header(volume.values, affine, sizes, times=1 + len(later))
+    values = (each.values.astype("<f4", copy=False).tobytes() for each in (volume, *later))
+    return gzip.compress(b"".join((header, *values)), mtime=0)
+
+
+def same_grid(a: Volume, b: Volume) -> bool:
+    """Whether two volumes have as many voxels at the same places, within a thousandth of a millimetre."""
+    if a.affine is None or b.affine is None or a.values.shape != b.values.shape:
+        return False
+    return bool(np.allclose(a.affine, b.affine, rtol=0, atol=GRID_TOLERANCE_MM))
 
 
 def ras_affine(affine: Matrix) -> Matrix:
@@ -46,13 +62,17 @@ def ras_affine(affine: Matrix) -> Matrix:
 
 
 def nifti_header(
-    values: Float32[np.ndarray, "slices rows columns"], affine: Matrix, sizes: Float64[np.ndarray, "3"]
+    values: Float32[np.ndarray, "slices rows columns"],
+    affine: Matrix,
+    sizes: Float64[np.ndarray, "3"],
+    *,
+    times: int = 1,
 ) -> bytes:
     """The header and the empty extension: sform always, qform (a rotation) where the affine has no shear."""
     quaternion, side = _quaternion(affine[:3, :3] / sizes)
     header = bytearray(DATA_OFFSET)
     struct.pack_into("<i", header, 0, HEADER_BYTES)
-    struct.pack_into("<8h", header, 40, 3, *values.shape[::-1], 1, 1, 1, 1)
+    struct.pack_into("<8h", header, 40, 3 if times == 1 else 4, *values.shape[::-1], times, 1, 1, 1)
     struct.pack_into("<2h", header, 70, FLOAT32, 32)
     struct.pack_into("<8f", header, 76, side, *sizes, 0, 0, 0, 0)
     struct.pack_into("<3f", header, 108, DATA_OFFSET, 1.0, 0.0)

@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -23,8 +24,7 @@ from medray.errors import Reason, SampleError
 from medray.pixels.codecs import Codec, find_codec
 from medray.pixels.codestream import Buffer
 
-TIME_LIMIT_S = 60.0
-
+TIME_LIMIT_S = 20.0
 
 _children: dict[int, "subprocess.Popen[bytes]"] = {}
 """The decoding process of each process, by its id: a forked process must not talk to its parent's."""
@@ -36,28 +36,35 @@ def decode_second(frame: Buffer, pixels: PixelModule, codec: Codec) -> tuple[np.
     """The frame's samples without colour conversion, and the plugin that read them.
 
     Raises:
-        SampleError: `decode_failed` where no plugin reads the frame, `decoder_crashed` where one dies of it.
+        SampleError: `decode_failed` where no plugin reads the frame, `decoder_crashed` where one dies of it,
+            `decoder_timeout` where one takes too long.
     """
     if not codec.second:
         raise SampleError(Reason.DECODE_FAILED, f"{codec.first} cannot read the frame")
-    request = {"uid": pixels.transfer_syntax_uid, "plugins": codec.second, "options": _options(pixels)}
+    request: dict[str, Any] = {"uid": pixels.transfer_syntax_uid, "plugins": codec.second, "seconds": TIME_LIMIT_S}
+    request["options"] = _options(pixels)
     with _lock:
         process = _running()
-        guard = threading.Timer(TIME_LIMIT_S, process.kill)
-        guard.start()
         try:
             _send(process.stdin, json.dumps(request).encode(), frame)
             answer, payload = _receive(process.stdout)
         except (OSError, EOFError):
-            end_second_decoder()
-            detail = f"{codec.first} refused the frame, one of {', '.join(codec.second)} died of it"
-            raise SampleError(Reason.DECODER_CRASHED, detail) from None
-        finally:
-            guard.cancel()
+            raise _died(process, codec) from None
     reply = json.loads(answer)
     if reply["plugin"] is None:
         raise SampleError(Reason.DECODE_FAILED, f"{codec.first} and {', '.join(codec.second)} cannot read the frame")
     return np.frombuffer(payload, reply["dtype"]).reshape(reply["shape"]), f"pydicom.{reply['plugin']}"
+
+
+def _died(process: "subprocess.Popen[bytes]", codec: Codec) -> SampleError:
+    """Why there is no answer."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=1.0)  # its pipe is closed: it is dying
+    timed_out = process.poll() == -signal.SIGALRM
+    end_second_decoder()
+    done = f"took more than {TIME_LIMIT_S:g} s" if timed_out else "died of it"
+    detail = f"{codec.first} refused the frame, one of {', '.join(codec.second)} {done}"
+    return SampleError(Reason.DECODER_TIMEOUT if timed_out else Reason.DECODER_CRASHED, detail)
 
 
 def _options(pixels: PixelModule) -> dict[str, int | str]:
@@ -158,7 +165,10 @@ def main() -> None:
             header, frame = _receive(sys.stdin.buffer)
         except EOFError:
             return
-        array, plugin = _decode(json.loads(header), frame)
+        request = json.loads(header)
+        signal.setitimer(signal.ITIMER_REAL, request["seconds"])  # ends an endless loop of C too, and an orphan's
+        array, plugin = _decode(request, frame)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         reply = {"plugin": plugin, "dtype": array.dtype.str, "shape": array.shape}
         _send(out, json.dumps(reply).encode(), array.tobytes())
 

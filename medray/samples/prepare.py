@@ -98,7 +98,7 @@ def _frames(
     except Exception as error:
         yield _outcome(record, None, _as_sample_error(error))
         return
-    for frame in range(row.first(), len(instance.encoded_frames)):
+    for frame in range(row.first(), instance.pixels.frames):
         try:
             with row.over(frame):
                 sample = _prepared(record, instance, frame, recipe, decode)

@@ -2,6 +2,7 @@ import gzip
 import io
 import json
 import random
+import struct
 import zipfile
 
 import numpy as np
@@ -43,6 +44,26 @@ def test_a_row_has_hashed_keys_and_every_column(tmp_path):
     assert row["instance_key"] == keyed_hash(KEY, "1.2.3.4") and row["object_id"] == keyed_hash(KEY, "object")
     assert (row["patient_age_years"], row["patient_sex"], row["acquisition_time_s"]) == (90, "F", 36000)
     assert "CANARY" not in json.dumps(row).upper()
+
+
+def _png_of_4_billion_columns() -> bytes:
+    png = bytearray(encoded("L", "PNG"))
+    struct.pack_into(">L", png, 16, 2**32 - 1)
+    return bytes(png)
+
+
+@pytest.mark.parametrize(
+    ("data", "column"),
+    [
+        (dicom_bytes(image(), BitsAllocated=32768), "bits_allocated"),
+        (dicom_bytes(image(), SamplesPerPixel=65535), "samples_per_pixel"),
+        (_png_of_4_billion_columns(), "columns"),
+    ],
+)
+def test_a_number_that_its_column_cannot_hold_is_flagged_and_ends_no_job(tmp_path, data, column):
+    (row,) = index_bytes(tmp_path, data)
+    assert row[column] is None and f"bad_value:{column}" in row["flags"]
+    assert rows_to_table([row]).schema == schema.INDEX
 
 
 @pytest.mark.parametrize(

@@ -265,6 +265,11 @@ def test_lost_frames_of_a_cut_object_are_none():
     assert "frames_missing" in instance.pixels.flags
 
 
+def test_a_number_of_frames_that_lies_by_far_costs_one_row():
+    with pytest.raises(SampleError, match="frame_missing: 999997 of 1000000 frames"):
+        read_instance(dicom_bytes(np.zeros((3, 4, 6), np.uint16), NumberOfFrames=1000000), "dicom")
+
+
 @pytest.mark.parametrize(("mode", "format", "media"), [("I;16", "png", "image/png"), ("RGB", "jpeg", "image/jpeg")])
 def test_an_image_file_is_its_own_encoded_frame(mode, format, media):
     data = encoded(mode, format.upper())

@@ -27,8 +27,9 @@ def segmentation_bytes(
     z: list[float],
     corner: tuple[float, float] = (0, 0),
     spacing: list[float] | None = None,
+    whole: int | None = None,
 ) -> bytes:
-    """A binary SEG of `frames` (frames, rows, columns) at the heights `z`.
+    """A SEG of `frames` (frames, rows, columns) at the heights `z`: binary, or of fractions of `whole`.
 
     The first pixel is at (row, column) `corner` of the grid of tests/pixels/series.py.
     """
@@ -53,6 +54,11 @@ def segmentation_bytes(
         Sequence(groups),
     )
     packed = np.packbits(frames.ravel(), bitorder="little").tobytes()
+    if whole is not None:
+        dataset.SegmentationType, dataset.MaximumFractionalValue = "FRACTIONAL", whole
+        dataset.SegmentationFractionalType = "PROBABILITY"
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+        packed = frames.astype(np.uint8).tobytes()
     dataset.PixelData = packed + b"\0" * (len(packed) % 2)
     dataset["PixelData"].VR = "OB"
     return saved(dataset)

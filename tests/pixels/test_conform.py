@@ -66,6 +66,13 @@ def test_a_codestream_of_the_other_sign_is_reinterpreted() -> None:
     assert found == ([6192, 3], (*flags, "high_bits_masked"))
 
 
+def test_twos_complement_in_a_wider_codestream_without_sign_is_the_headers() -> None:
+    signed: dict[str, Any] = {"bits_stored": 13, "pixel_representation": 1}
+    assert conformed([6192, 3], JPEGLS, bits=16, **signed) == ([-2000, 3], ())
+    assert conformed([9000, 3], JPEGLS, bits=16, **signed) == ([9000, 3], ("bits_from_codestream",))
+    assert conformed([6192, 3], JPEG2K, bits=16, signed=True, **signed) == ([6192, 3], ("bits_from_codestream",))
+
+
 def test_more_bits_in_the_codestream_than_in_the_header_win() -> None:
     assert conformed([5000, 3], JPEG2K, bits=14, bits_stored=12) == ([5000, 3], ("bits_from_codestream",))
     assert conformed([4000, 3], JPEG2K, bits=14, bits_stored=12) == ([4000, 3], ())
@@ -124,3 +131,10 @@ def test_lossy_htj2k_does_not_wrap_at_white() -> None:
     frame = imagecodecs.htj2k_encode(array, level=0.05, reversible=False)
     decoded = decode_frame(encoded_instance(frame, array.shape, HTJ2K_LOSSY), 0).stored
     assert np.abs(decoded.astype(int) - array).max() < 128
+
+
+@pytest.mark.parametrize("bits", [0, 12, 24, 32768])
+def test_bits_allocated_that_no_type_has_are_refused(bits: int) -> None:
+    instance = stored_instance(np.zeros((4, 6), np.uint8), JPEGXL, bits_allocated=bits)
+    with pytest.raises(SampleError, match=rf"unsupported_pixels: Bits (Allocated|Stored).* {bits}"):
+        decode_frame(instance, 0)

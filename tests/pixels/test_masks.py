@@ -155,6 +155,22 @@ def test_a_segmentation_of_other_spacing_is_refused() -> None:
         segment_masks(data, volume())
 
 
+def test_a_fractional_segment_is_its_stored_values_over_the_largest_one() -> None:
+    frames = np.arange(60, dtype=np.uint8).reshape(1, 6, 10) * 4
+    data = segmentation_bytes(frames, segments=[1], z=[7.5], corner=(4, 2), whole=240)
+    mask = segment_masks(data, volume())[1].mask
+    assert mask.dtype == np.float32 and mask.shape == volume().values.shape
+    np.testing.assert_array_equal(mask[1, 4:10, 2:12], frames[0].astype(np.float32) / 240)
+    assert np.count_nonzero(mask) == 59
+
+
+@pytest.mark.parametrize("whole", [0, 100])
+def test_fractions_of_more_than_the_whole_are_refused(whole: int) -> None:
+    frames = np.full((1, 3, 5), 101, np.uint8)
+    with pytest.raises(GeometryError, match=rf"Maximum Fractional Value \(0062,000E\) is {whole}, .* up to 101"):
+        segment_masks(segmentation_bytes(frames, segments=[1], z=[7.5], whole=whole), volume())
+
+
 def test_an_image_is_no_segmentation() -> None:
     with pytest.raises(GeometryError, match=r"\(0062,0001\)"):
         segment_masks(dicom_bytes(np.ones((4, 4), np.uint16)), volume())

@@ -38,6 +38,16 @@ def test_the_file_holds_the_values_columns_first(tmp_path) -> None:
     assert struct.unpack_from("<8h", header(made), 40) == (3, 4, 3, 4, 1, 1, 1, 1)
 
 
+def test_time_points_on_one_grid_become_the_fourth_axis(tmp_path) -> None:
+    first, second = volume(), volume(RescaleIntercept=7)
+    (tmp_path / "volume.nii.gz").write_bytes(nifti_bytes(first, second))
+    values, affine = read_nifti(tmp_path / "volume.nii.gz")
+    np.testing.assert_array_equal(values, np.stack([first.values, first.values + 7]))
+    np.testing.assert_allclose(affine, LPS_TO_RAS @ first.affine, atol=1e-6)
+    with pytest.raises(GeometryError, match="different grids"):
+        nifti_bytes(first, volume(PixelSpacing=[2.0, 1.5]))
+
+
 def test_the_header_is_348_bytes_of_nifti_1_in_millimetres() -> None:
     raw = header(volume())
     assert (struct.unpack_from("<i", raw)[0], raw[344:348], raw[123]) == (348, b"n+1\0", 2)

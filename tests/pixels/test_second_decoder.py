@@ -1,3 +1,5 @@
+import signal
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,19 @@ def test_a_frame_that_nobody_reads_names_all_who_tried() -> None:
     header = {"bits_allocated": 16, "bits_stored": 16, "high_bit": 15}
     with pytest.raises(SampleError, match=r"decode_failed: imagecodecs\.jpegls and pyjpegls, gdcm cannot"):
         decode_frame(encoded_instance(broken, ARRAY.shape, JPEGLS, **header), 0)
+
+
+def test_a_decoder_that_takes_too_long_ends_itself_and_costs_one_frame(monkeypatch) -> None:
+    monkeypatch.setattr(decode, "decode_first", refuse)
+    instance = stored_instance(ARRAY, JPEG2K)
+    second_decoder.end_second_decoder()
+    process = second_decoder._running()  # a new one, which has yet to import its plugins
+    with monkeypatch.context() as patch:
+        patch.setattr(second_decoder, "TIME_LIMIT_S", 0.001)
+        with pytest.raises(SampleError, match="decoder_timeout: imagecodecs.jpeg2k refused the frame, one of"):
+            decode_frame(instance, 0)
+    assert process.returncode == -signal.SIGALRM
+    assert np.array_equal(decode_frame(instance, 0).stored, ARRAY)
 
 
 def test_a_decoder_that_dies_costs_one_frame(monkeypatch) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+import tifffile
 from PIL import Image
 
 from benchmarks.phantoms import Phantom, encode_dicom
@@ -52,6 +53,15 @@ def test_each_frame_of_a_multi_frame_object_is_a_row(tmp_path):
     assert [name.rpartition(":")[2] for name in samples["sample_id"].to_pylist()] == ["0", "1", "2"]
     frames = image_batch(samples, RECIPE)
     assert frames.shape == (3, 1, 32, 32) and not np.array_equal(frames[0], frames[1])
+
+
+def test_each_page_of_a_tiff_is_a_row(tmp_path):
+    pages, out = _noise(3, 20, 24), io.BytesIO()
+    tifffile.imwrite(out, pages, photometric="minisblack")
+    samples = images_of(_unit(tmp_path, a=out.getvalue(), b=dicom_bytes(pages, Modality="OT")), KEY, RECIPE)
+    assert samples["frame"].to_pylist() == [0, 1, 2, 0, 1, 2]
+    images = image_batch(samples, RECIPE)
+    assert np.array_equal(images[:3], images[3:])
 
 
 def test_one_bad_image_costs_one_row_and_its_neighbours_nothing(tmp_path):
