@@ -44,7 +44,7 @@ two read different values, lossless ones at all and lossy ones by more than 2 le
 
 What they rest on: `imagecodecs.jpeg8` on libjpeg-turbo, `dicomrle` on its own code, `jpegls` on CharLS, `jpeg2k` on
 OpenJPEG, `htj2k` on OpenJPH, `jpegxl` on libjxl, `deflate` on libdeflate; `gdcm` on the IJG's libjpeg, and on CharLS
-and OpenJPEG in other versions; `pylibjpeg` on Rust code for RLE and on OpenJPEG; `pyjpegls` on CharLS; `pillow` on
+and OpenJPEG in other versions; `pylibjpeg` on OpenJPEG; `pydicom` on its own Python; `pyjpegls` on CharLS; `pillow` on
 libjpeg-turbo. Two versions of one library are no two opinions: JPEG-LS and JPEG 2000 are checked against faults of the
 binding and of the version, not of the library itself.
 

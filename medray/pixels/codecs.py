@@ -28,8 +28,7 @@ class Codec:
     big_endian: bool = False
 
 
-_NATIVE = ("pydicom",)
-_RLE = ("pylibjpeg", "pydicom")
+_NATIVE = _RLE = ("pydicom",)
 _JPEG8, _JPEG = ("gdcm", "pillow"), ("gdcm",)
 _JPEGLS = ("pyjpegls", "gdcm")
 _JPEG2K = ("pylibjpeg", "gdcm")
