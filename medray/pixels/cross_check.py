@@ -4,6 +4,7 @@ import numpy as np
 
 from medray.archive.instance import JPEG, PNG, TIFF, Instance
 from medray.errors import Reason, SampleError
+from medray.image_settings import DecodeSettings
 from medray.pixels.codecs import find_codec
 from medray.pixels.decode import Array, decode_again, decode_frame
 
@@ -11,7 +12,7 @@ LOSSY_LEVELS = 2
 """How far two correct decoders of one lossy frame may lie apart: each rounds its inverse transform in its own way."""
 
 
-def cross_check(instance: Instance, frame: int) -> tuple[str, ...]:
+def cross_check(instance: Instance, frame: int, max_samples: int = DecodeSettings.max_samples) -> tuple[str, ...]:
     """Decode a frame by its first and by its second decoder and compare the stored values.
 
     Returns:
@@ -23,7 +24,7 @@ def cross_check(instance: Instance, frame: int) -> tuple[str, ...]:
     syntax = instance.pixels.transfer_syntax_uid
     if syntax in (PNG, JPEG, TIFF):
         return ("not_cross_checked",)
-    first = decode_frame(instance, frame, colour=False)
+    first = decode_frame(instance, frame, colour=False, max_samples=max_samples)
     if "second_decoder" in first.flags:
         return ("not_cross_checked",)
     try:

@@ -91,7 +91,7 @@ def _modality_frame(instance: Instance, frame: int, decode: DecodeSettings, chec
     if constant := is_constant(decoded.stored):
         flags = (*flags, "constant_image")
     if checked or (constant and decoded.decoder != "numpy"):
-        flags = (*flags, *cross_check(instance, frame))
+        flags = (*flags, *cross_check(instance, frame, decode.max_samples))
     if decoded.stored.ndim == 3:
         return FrameValues(decoded.stored.astype(np.float32), None, decoded.decoder, flags)
     mask = padding_mask(decoded.stored, pixels)

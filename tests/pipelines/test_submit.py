@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -97,9 +96,6 @@ def head(folder):
     with Driver(command=[RAY, "start", *flags, *ports, *sizes], environment=environment) as block:
         block.wait_until(lambda: _answers(f"http://127.0.0.1:{jobs}/api/version", within_s=1), timeout_s=120)
         yield Head(f"127.0.0.1:{port}", f"http://127.0.0.1:{jobs}", environment)
-        block.below()
-        block.process.send_signal(signal.SIGTERM)
-        block.process.wait(90)
 
 
 @pytest.fixture(scope="module")
@@ -152,11 +148,10 @@ def test_a_submitted_job_that_fails_says_so_in_one_line_and_its_exit_code(head, 
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_variables_named_by_the_submission_and_by_the_driver_go_together(head, trained):
-    out, _ = trained
-    flags = _score(out / "run" / tables.OWN_INDEX, out, "with-variables")
+def test_variables_named_by_the_submission_and_by_the_driver_go_together(head, phantoms, tmp_path):
+    flags = ["--archive", str(phantoms), "--out", str(tmp_path / "index")]
     runtime = '{"env_vars": {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "eu-central-1"}}'
-    script = str(REPOSITORY / "jobs" / "score.py")
+    script = str(REPOSITORY / "jobs" / "index.py")
     done = head.submit("--runtime-env-json", runtime, "--", "python", script, *flags)
     assert done.returncode == 0, done.stdout + done.stderr
 
