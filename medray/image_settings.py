@@ -32,6 +32,14 @@ class DecodeSettings:
     frame_seconds: float = 60.0
     gibibytes: float = 8.0
 
+    def __post_init__(self) -> None:
+        """Refuse what no frame can be given.
+
+        Raises:
+            SettingsError: a number out of its range.
+        """
+        _check("decode.cross_check", self.cross_check, 0 <= self.cross_check <= 1, "between 0 and 1")
+
 
 @dataclass(frozen=True)
 class GraphRecipe:

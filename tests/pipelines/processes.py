@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.processes import below
+
 
 class Driver:
     """`with Driver(*flags) as driver:` runs a command; the end takes every process of its Ray with it."""
@@ -37,11 +39,7 @@ class Driver:
 
     def below(self) -> dict[int, str]:
         """Command lines of the living processes below the driver, by process id."""
-        parents = _parents()
-        found: list[int] = [self.process.pid]
-        for pid in found:
-            found += [child for child, parent in parents.items() if parent == pid]
-        living = {pid: title(pid) for pid in found[1:]}
+        living = {pid: title(pid) for pid in below(self.process.pid)}
         self.seen |= living
         return living
 
@@ -64,18 +62,6 @@ class Driver:
     def errors(self) -> str:
         """What it said on stderr; only once it has ended."""
         return self.process.stderr.read() if self.process.stderr else ""
-
-
-def _parents() -> dict[int, int]:
-    """Parent of each process of this machine."""
-    found = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                found[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue  # it has ended meanwhile
-    return found
 
 
 def title(pid: int) -> str:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from medray.archive.reading import read_instance
-from medray.errors import SampleError
+from medray.errors import SampleError, SettingsError
+from medray.image_settings import DecodeSettings
 from medray.pixels import cross_check as module
 from medray.pixels.cross_check import cross_check, differing, is_constant
 from medray.pixels.decode import Decoded, decode_again
@@ -92,6 +93,12 @@ def test_one_other_sample_makes_an_image_not_constant(place: int) -> None:
     assert is_constant(flat)
     flat.reshape(-1)[place] = 1
     assert not is_constant(flat)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_is_between_0_and_1(share: float) -> None:
+    with pytest.raises(SettingsError, match=r"--decode\.cross_check is .*, and must be between 0 and 1"):
+        DecodeSettings(cross_check=share)
 
 
 def test_no_number_agrees_with_no_number() -> None:
