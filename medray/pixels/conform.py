@@ -7,6 +7,7 @@ from medray.archive.instance import PixelModule
 from medray.errors import Reason, SampleError
 from medray.pixels.codecs import Codec
 from medray.pixels.codestream import Buffer, Codestream, is_whole
+from medray.pixels.value_kernels import clip_above
 
 Array = Shaped[np.ndarray, "rows columns *samples"]
 Whole = Integer[np.ndarray, "rows columns *samples"]
@@ -121,11 +122,12 @@ def _signed(array: Whole, bits: int) -> Flagged:
 def _unsigned(array: Whole, bits: int, codec: Codec, header: Codestream | None) -> Flagged:
     """Lossy overshoot is clipped, so that white stays white; everything else above the range is unused bits."""
     top = (1 << bits) - 1
-    if bits == 8 * array.dtype.itemsize or int(array.max(initial=0)) <= top:
+    if bits == 8 * array.dtype.itemsize:
         return array, ()
-    signed_codestream = header is not None and header.signed
-    if codec.lossy and header is not None and not signed_codestream:
-        own = array if array.flags.writeable else array.copy()  # a codec's samples are nobody else's
-        np.copyto(own, array.dtype.type(top), where=own > top)  # a quarter of the time of np.minimum
-        return own, ("overshoot_clipped",)
+    if codec.lossy and header is not None and not header.signed:
+        mine = array.flags.writeable and array.flags.c_contiguous  # a codec's samples are nobody else's
+        own = array if mine else array.copy()
+        return own, (("overshoot_clipped",) if clip_above(own.reshape(-1), array.dtype.type(top)) else ())
+    if int(array.max(initial=0)) <= top:
+        return array, ()
     return array & array.dtype.type(top), ("high_bits_masked",)

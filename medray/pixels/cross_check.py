@@ -49,5 +49,5 @@ def differing(first: Array, second: Array, allowed: int) -> int:
 
 def is_constant(stored: Array) -> bool:
     """All samples are equal; a few of them tell it of almost every image."""
-    head = stored.reshape(-1)[:: max(stored.size // 64, 1)]
+    head = stored.ravel(order="K")[:: max(stored.size // 64, 1)]
     return bool((head == head[0]).all()) and bool((stored == head[0]).all())

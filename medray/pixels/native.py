@@ -48,7 +48,7 @@ def native_frame(frame: Buffer, pixels: PixelModule, *, big_endian: bool) -> tup
 
 
 def arrange_samples(values: Shaped[np.ndarray, "count"], pixels: PixelModule, *, planar: bool | None = None) -> Array:
-    """Flat stored values as (rows, columns[, samples]).
+    """Flat stored values as (rows, columns[, samples]): a view, whose planes lie apart where they are stored so.
 
     Args:
         planar: colour planes follow one another; None = as Planar Configuration (0028,0006) says.
@@ -57,10 +57,7 @@ def arrange_samples(values: Shaped[np.ndarray, "count"], pixels: PixelModule, *,
     if samples == 1:
         return values.reshape(rows, columns)
     if pixels.planar_configuration == 1 if planar is None else planar:
-        interleaved = np.empty((rows, columns, samples), values.dtype)
-        for sample, plane in enumerate(values.reshape(samples, rows, columns)):
-            interleaved[..., sample] = plane  # four times as fast as a transposed copy
-        return interleaved
+        return values.reshape(samples, rows, columns).transpose(1, 2, 0)
     return values.reshape(rows, columns, samples)
 
 

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Real
 
 from medray.archive.instance import LookupTable, PixelModule, Window
 from medray.errors import Reason, SampleError
@@ -24,6 +24,7 @@ FLAT = 1e-60
 NO_STEPS = StepRecipe()
 
 Planes = Float32[np.ndarray, "planes rows columns"]
+Given = Real[np.ndarray, "planes rows columns"]
 
 
 def prepare_image(frame: FrameValues, pixels: PixelModule, recipe: Recipe) -> Float32[np.ndarray, "channels size size"]:
@@ -42,10 +43,11 @@ def prepare_image(frame: FrameValues, pixels: PixelModule, recipe: Recipe) -> Fl
             spacing and the header has none.
     """
     planes, mask = _planes(frame, recipe.channels), frame.mask
-    window = _window(planes, pixels, recipe)
+    window = _window(pixels, recipe)
     voi = None if recipe.voi is None else choose_voi(frame.voi, recipe.voi)
     counted = mask
     if recipe.steps != NO_STEPS:
+        planes = planes.astype(np.float32, copy=False)
         scene = steps.Scene(pixels.photometric_interpretation == "MONOCHROME1", _spanned(window, voi))
         planes, mask = steps.apply_steps(planes, mask, recipe.steps, scene)
         counted = steps.counted_mask(planes, mask, recipe.steps, scene)
@@ -63,7 +65,7 @@ def prepare_image(frame: FrameValues, pixels: PixelModule, recipe: Recipe) -> Fl
     return _place(planes, mask, shape, recipe, center=center, gain=gain * recipe.steps.contrast)
 
 
-def _planes(frame: FrameValues, channels: int) -> Planes:
+def _planes(frame: FrameValues, channels: int) -> Given:
     """Grey as one plane; colour as its luminance, or as three planes."""
     if frame.values.ndim == 2:
         return frame.values[None]
@@ -72,7 +74,7 @@ def _planes(frame: FrameValues, channels: int) -> Planes:
     return np.ascontiguousarray(frame.values.transpose(2, 0, 1))
 
 
-def _target_shape(planes: Planes, pixels: PixelModule, recipe: Recipe) -> tuple[int, int]:
+def _target_shape(planes: Given, pixels: PixelModule, recipe: Recipe) -> tuple[int, int]:
     if recipe.steps.spacing_mm is not None:
         return _spaced_shape(planes, pixels.spacing_mm, recipe.steps.spacing_mm)
     if recipe.fit == "stretch":
@@ -80,7 +82,7 @@ def _target_shape(planes: Planes, pixels: PixelModule, recipe: Recipe) -> tuple[
     return fit_shape(planes.shape[1], planes.shape[2], recipe.size, pixel_aspect(pixels))
 
 
-def _spaced_shape(planes: Planes, spacing_mm: tuple[float, float] | None, wanted_mm: float) -> tuple[int, int]:
+def _spaced_shape(planes: Given, spacing_mm: tuple[float, float] | None, wanted_mm: float) -> tuple[int, int]:
     """Rows and columns of `wanted_mm` that the imaged area has."""
     if spacing_mm is None or not all(math.isfinite(side) and side > 0 for side in spacing_mm):
         raise SampleError(Reason.SPACING_MISSING, "recipe.steps.spacing_mm needs Pixel Spacing (0028,0030)")
@@ -98,7 +100,7 @@ def pixel_aspect(pixels: PixelModule) -> float:
     return 1.0
 
 
-def _window(planes: Planes, pixels: PixelModule, recipe: Recipe) -> tuple[float, float] | None:
+def _window(pixels: PixelModule, recipe: Recipe) -> tuple[float, float] | None:
     """The recipe's window; the one for CT only where values are Hounsfield units, not colours."""
     if recipe.window is not None:
         return recipe.window
@@ -113,7 +115,7 @@ def _spanned(window: tuple[float, float] | None, voi: Window | LookupTable | Non
     return (voi.center, voi.width) if isinstance(voi, Window) else None
 
 
-def _z_score(planes: Planes, mask: Mask | None, clip_percent: float) -> tuple[Planes, float, float]:
+def _z_score(planes: Given, mask: Mask | None, clip_percent: float) -> tuple[Given, float, float]:
     """Planes (cut where asked), mean, and 1 / standard deviation of the real pixels."""
     if mask is not None and not mask.any():
         raise SampleError(Reason.PIXELS_MISSING, "every pixel is Pixel Padding Value (0028,0120)")
@@ -130,7 +132,7 @@ def _z_score(planes: Planes, mask: Mask | None, clip_percent: float) -> tuple[Pl
 
 
 def _place(
-    planes: Planes, mask: Mask | None, shape: tuple[int, int], recipe: Recipe, *, center: float, gain: float
+    planes: Given, mask: Mask | None, shape: tuple[int, int], recipe: Recipe, *, center: float, gain: float
 ) -> Float32[np.ndarray, "channels size size"]:
     """Resize, then normalise: both are linear, and the small image is the cheaper one to normalise."""
     resized = np.empty((len(planes), *shape), np.float32)

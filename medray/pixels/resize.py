@@ -6,18 +6,18 @@ The same weights as Pillow's BILINEAR and torch's `interpolate(mode="bilinear", 
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Real
 
 from medray.pixels.value_kernels import resample
 
 MIN_COVERAGE = 1e-3
 """Share of real (unmasked) pixels under the filter below which an output pixel has no value."""
 
-Image = Float32[np.ndarray, "rows columns"]
+Image = Real[np.ndarray, "rows columns"]
 
 
-def resize(image: Image, rows: int, columns: int) -> Float32[np.ndarray, "out_rows out_columns"]:
-    """The image at another size; the image itself where it has that size already."""
+def resize(image: Image, rows: int, columns: int) -> Real[np.ndarray, "out_rows out_columns"]:
+    """A float32 or 8- or 16-bit image at another size, in float32; the image itself where it has that size already."""
     if image.shape == (rows, columns):
         return image
     out = np.empty((rows, columns), np.float32)

@@ -22,6 +22,16 @@ def rescale_into(stored: Any, slope: float, intercept: float, out: Any) -> None:
 
 
 @_compile
+def clip_above(values: Any, top: Any) -> bool:
+    """Set values above `top` to it, in place; whether there were any. `values` is flat and unsigned."""
+    highest = top
+    for index in range(values.size):
+        highest = max(highest, values[index])
+        values[index] = min(values[index], top)
+    return bool(highest > top)
+
+
+@_compile
 def moments(values: Any) -> tuple[float, float]:
     """Mean and population variance in float64; `values` is flat and not empty."""
     origin = np.float64(values[0])

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Shaped
+from jaxtyping import Bool, Float32, Real, Shaped
 
 from medray.archive.instance import Instance, LookupTable, PixelModule, Voi
 from medray.errors import Reason, SampleError
@@ -31,14 +31,15 @@ class FrameValues:
     """One frame in modality values (Hounsfield units for CT), or in RGB levels.
 
     Attributes:
-        values: (rows, columns), or (rows, columns, 3) for colour.
+        values: (rows, columns), or (rows, columns, 3) for colour. float32; grey values that are the stored integers
+            themselves stay those, where they have 8 or 16 bits: float32 holds each of them.
         mask: true where a pixel is real; None where all are. Padding and values that are no number are not real.
         decoder: library and function that decoded the frame.
         flags: what had to be recovered.
         voi: the windows and VOI tables that the header offers for grey values.
     """
 
-    values: Values
+    values: Real[np.ndarray, "rows columns *samples"]
     mask: Mask | None
     decoder: str
     flags: tuple[str, ...]
@@ -70,7 +71,7 @@ def frame_values(
     if pixels.voi and found.values.ndim == 2:
         found = replace(found, voi=pixels.voi[frame if len(pixels.voi) > 1 else 0])
     if pet == "suv_bw" and pixels.modality == "PT":
-        found = replace(found, values=_body_weight_suv(found.values, pixels), voi=())
+        found = replace(found, values=_body_weight_suv(found.values.astype(np.float32, copy=False), pixels), voi=())
     return found
 
 
@@ -143,17 +144,22 @@ def _both(one: Mask | None, other: Mask | None) -> Mask | None:
     return other if one is None else one if other is None else one & other
 
 
-def _modality_values(stored: Stored, pixels: PixelModule, frame: int) -> tuple[Values, tuple[str, ...]]:
+def _modality_values(stored: Stored, pixels: PixelModule, frame: int) -> tuple[Stored, tuple[str, ...]]:
     if pixels.modality_lut is not None:
         flags = ("rescale_ignored_for_modality_lut",) if pixels.rescale else ()
         return apply_modality_lut(stored, pixels.modality_lut), flags
     if not pixels.rescale:
         flags = ("ct_without_rescale",) if pixels.modality == "CT" else ()
-        return stored.astype(np.float32), flags
+        return _exact(stored), flags
     if len(pixels.rescale) not in (1, pixels.frames):
         raise SampleError(Reason.BAD_RESCALE, f"{len(pixels.rescale)} rescales for {pixels.frames} frames")
     slope, intercept = pixels.rescale[frame if len(pixels.rescale) > 1 else 0]
-    return apply_rescale(stored, slope, intercept), ()
+    return _exact(stored) if (slope, intercept) == (1, 0) else apply_rescale(stored, slope, intercept), ()
+
+
+def _exact(stored: Stored) -> Stored:
+    """Stored values as they are where float32 holds each of them, else rounded to it."""
+    return stored if stored.dtype.itemsize <= 2 else stored.astype(np.float32)
 
 
 def apply_rescale(stored: Stored, slope: float, intercept: float) -> Values:

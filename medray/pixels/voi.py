@@ -3,13 +3,10 @@
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float32
 
 from medray.archive.instance import LookupTable, Voi, Window
 from medray.errors import Reason, SampleError, SettingsError
-from medray.pixels.windows import apply_window
-
-Values = Float32[np.ndarray, "*shape"]
+from medray.pixels.windows import Shares, Values, apply_window
 
 
 def choose_voi(voi: Voi, wanted: int | str) -> Window | LookupTable:
@@ -28,7 +25,7 @@ def choose_voi(voi: Voi, wanted: int | str) -> Window | LookupTable:
     raise SampleError(Reason.VOI_MISSING, f"the header has {len(voi)} windows and tables, and none that is {wanted!r}")
 
 
-def apply_voi(values: Values, choice: Window | LookupTable) -> Values:
+def apply_voi(values: Values, choice: Window | LookupTable) -> Shares:
     """Map modality values to 0 … 1.
 
     Raises:
@@ -42,7 +39,7 @@ def apply_voi(values: Values, choice: Window | LookupTable) -> Values:
         raise SampleError(Reason.BAD_VOI, refused.what) from None
 
 
-def apply_voi_lut(values: Values, table: LookupTable) -> Values:
+def apply_voi_lut(values: Values, table: LookupTable) -> Shares:
     """Look values up, rounded to whole numbers; those outside the table get its first or last entry.
 
     Raises:
@@ -52,7 +49,7 @@ def apply_voi_lut(values: Values, table: LookupTable) -> Values:
         raise SampleError(Reason.BAD_VOI, "VOI LUT Sequence (0028,3010) whose descriptor and data do not fit")
     last = len(table.entries) - 1
     places = np.clip(np.rint(values) - np.float32(table.first_mapped), 0, last).astype(np.int32)
-    found: Values = _shares(table)[places]
+    found: Shares = _shares(table)[places]
     return found
 
 

@@ -1,18 +1,19 @@
 """VOI windows. Source: DICOM PS3.3 C.11.2.1.2 (LINEAR), C.11.2.1.3.1 (SIGMOID), C.11.2.1.3.2 (LINEAR_EXACT)."""
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Real
 
 from medray.archive.instance import WindowFunction
 from medray.errors import SettingsError
 
 FARTHEST = 1e30
 """Centers and widths beyond it, and widths below its inverse, are no windows: float32 could not hold the ramp."""
-Values = Float32[np.ndarray, "*shape"]
+Values = Real[np.ndarray, "*shape"]
+Shares = Float32[np.ndarray, "*shape"]
 
 
-def apply_window(values: Values, center: float, width: float, function: WindowFunction = "LINEAR") -> Values:
-    """Map modality values to 0 … 1.
+def apply_window(values: Values, center: float, width: float, function: WindowFunction = "LINEAR") -> Shares:
+    """Map modality values, float32 or of 8 or 16 bits, to 0 … 1.
 
     Args:
         function: LINEAR is the standard's default, on integers: 0 at `center - 0.5 - (width - 1) / 2`, 1 at
@@ -24,7 +25,7 @@ def apply_window(values: Values, center: float, width: float, function: WindowFu
     """
     check_window(center, width, function)
     if function == "SIGMOID":
-        exponent: Values = np.clip((values - np.float32(center)) * np.float32(-4 / width), -80, 80)
+        exponent: Shares = np.clip((values - np.float32(center)) * np.float32(-4 / width), -80, 80)
         np.exp(exponent, out=exponent)
         exponent += 1
         np.reciprocal(exponent, out=exponent)
@@ -33,7 +34,7 @@ def apply_window(values: Values, center: float, width: float, function: WindowFu
         center, width = center - 0.5, width - 1
         if width == 0:
             return (values > np.float32(center)).astype(np.float32)
-    ramp: Values = np.subtract(values, np.float32(center))
+    ramp: Shares = np.subtract(values, np.float32(center))
     ramp *= np.float32(1 / width)
     ramp += np.float32(0.5)
     np.clip(ramp, 0, 1, out=ramp)
