@@ -10,6 +10,7 @@ from medray.errors import SettingsError
 from medray.models.cnn import SmallCNN
 from medray.models.gatedgcn import GatedGCN
 from medray.models.resnet18 import ResNet18
+from medray.models.vig import PatchGraphNet
 from medray.settings import Recipe
 
 
@@ -48,6 +49,10 @@ def _resnet18(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
     return ResNet18(inputs.in_channels, inputs.num_classes, **options)
 
 
+def _vig(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
+    return PatchGraphNet(inputs.in_channels, inputs.num_classes, **options)
+
+
 def _gatedgcn(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
     return GatedGCN(inputs.node_features, inputs.edge_features, inputs.num_classes, **options)
 
@@ -55,6 +60,7 @@ def _gatedgcn(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
 MODELS = {
     "cnn": ModelFamily("image", _cnn, ("widths", "hidden", "dropout")),
     "resnet18": ModelFamily("image", _resnet18, ("size",), lambda recipe: {"size": recipe.size}),
+    "vig": ModelFamily("image", _vig, ("size", "width", "blocks", "dropout"), lambda recipe: {"size": recipe.size}),
     "gatedgcn": ModelFamily("graph", _gatedgcn, ("width", "layers", "dropout")),
 }
 

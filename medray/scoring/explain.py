@@ -17,6 +17,7 @@ from torch.nn import functional
 from medray.models.cnn import SmallCNN
 from medray.models.gatedgcn import GatedGCN
 from medray.models.resnet18 import ResNet18
+from medray.models.vig import PatchGraphNet
 
 
 @contextmanager
@@ -57,7 +58,9 @@ def _chosen(logits: Float[Tensor, "1 classes"], class_number: int | None) -> Ten
 
 
 def layer_cam(
-    model: SmallCNN | ResNet18, image: Float[Tensor, "channels rows columns"], class_number: int | None = None
+    model: SmallCNN | ResNet18 | PatchGraphNet,
+    image: Float[Tensor, "channels rows columns"],
+    class_number: int | None = None,
 ) -> Float32[np.ndarray, "rows columns"]:
     """LayerCAM: positive gradients x activations of `model.cam_layer`, summed over channels.
 
