@@ -43,15 +43,15 @@ def prepare_unit(
         rows: rows of the index.
         key: unseals the objects' names.
         recipe: stored values to model input.
-        kind: `image`, or `graph` for the image's region graph.
+        kind: `image`, `graph` for the image's region graph, or `regions` for both.
         decode: what one frame may take, and how it is checked.
 
     Returns:
-        One row a sample: `SAMPLE`, or for graphs the columns of `graphs_to_arrow` in the place of `image`. A frame that
-        cannot be used has a row with status `failed`, a reason and empty lists.
+        One row a sample: `SAMPLE`, with the columns of `to_graphs` for the other kinds. A frame that cannot be used has
+        a row with status `failed`, a reason and empty lists.
     """
     samples = isolated_images_of(rows, key, recipe, decode)
-    return samples if kind == "image" else to_graphs(samples, recipe)
+    return samples if kind == "image" else to_graphs(samples, recipe, kind)
 
 
 def isolated_images_of(rows: pa.Table, key: bytes, recipe: Recipe, decode: DecodeSettings = DEFAULT) -> pa.Table:
