@@ -26,13 +26,14 @@ class RegionGraph:
 
     Attributes:
         x: features of each node, as `node_feature_names` says.
-        pos: (row, column) of each centroid from the image's centre, over the longer side: -0.5 … 0.5.
+        pos: (row, column) of each centroid from the image's centre, over the longer side: -0.5 … 0.5; (slice, row,
+            column) in a volume.
         edge_index: each undirected edge once, lower node first, in lexicographic order.
         edge_attr: boundary length / sqrt(mean area of the regions), mean |difference| across the boundary.
     """
 
     x: Float32[np.ndarray, "nodes features"]
-    pos: Float32[np.ndarray, "nodes 2"]
+    pos: Float32[np.ndarray, "nodes dims"]
     edge_index: EdgeIndex
     edge_attr: Float32[np.ndarray, "edges 2"]
 
@@ -52,7 +53,7 @@ class RegionGraph:
         code = source * self.num_nodes + target
         rules = {
             "there is no node": self.num_nodes > 0,
-            "pos needs one row for each node": self.pos.shape == (self.num_nodes, 2),
+            "pos needs one row for each node": self.pos.shape in ((self.num_nodes, 2), (self.num_nodes, 3)),
             "edge_attr needs one row for each edge": self.edge_attr.shape == (self.num_edges, 2),
             "edge_index has the wrong type for so many nodes": self.edge_index.dtype == index_type(self.num_nodes),
             "an edge names a node that does not exist": bool(((source >= 0) & (target < self.num_nodes)).all()),
