@@ -71,10 +71,10 @@ def blur(image: Any, weights: Any, out: Any) -> None:
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _assign_row(values: Any, ramp: Any, distance: Any, labels: Any, number: Any, terms: Any) -> None:
-    """One centre against a slice of one row; written so that LLVM makes vectors of it."""
-    middle, offset, row_term, weight = terms
-    for index in range(len(values)):
-        across = ramp[index] + offset
+    """One centre against its columns of one row; unsigned numbers of columns let LLVM make vectors of it."""
+    middle, offset, row_term, weight, start, end = terms
+    for index in range(start, end):
+        across = ramp[index - start] + offset
         difference = values[index] - middle
         found = difference * difference + (weight * (across * across) + row_term)
         closer = found < distance[index]
@@ -105,23 +105,28 @@ def _add_runs(values: Any, labels: Any, row: int, sums: Any) -> None:
 def _assign_near(values: Any, row: int, centres: Any, frame: Any, work: Any) -> None:
     """Every centre near one row against that row."""
     grid, reach, weight = frame
-    ramp, distance, labels, low, high = work
-    columns = len(values)
+    ramp, distance, labels, spans, low, high = work
+    starts, ends, offsets = spans
     for band in range(grid[0]):
         if row < low[band] - reach[0] or row > high[band] + reach[0]:
             continue
         for number in range(band * grid[1], (band + 1) * grid[1]):
             down = np.float32(row) - centres[number, 0]
-            if abs(down) > reach[0]:
-                continue
-            start = max(0, int(np.ceil(centres[number, 1] - reach[1])))
-            end = min(columns, int(np.floor(centres[number, 1] + reach[1])) + 1)
-            if start >= end:
-                continue
-            row_term = weight * down * down
-            terms = (centres[number, 2], np.float32(start) - centres[number, 1], row_term, weight)
-            near, here, ours = values[start:end], distance[start:end], labels[start:end]
-            _assign_row(near, ramp[: end - start], here, ours, np.int32(number), terms)
+            if abs(down) <= reach[0]:
+                row_term = weight * down * down
+                terms = (centres[number, 2], offsets[number], row_term, weight, starts[number], ends[number])
+                _assign_row(values, ramp, distance, labels, np.int32(number), terms)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _find_spans(centres: Any, reach: Any, columns: int, spans: Any) -> None:
+    """Columns that each centre reaches, first and end, and how far its middle is before the first of them."""
+    starts, ends, offsets = spans
+    for number in range(len(starts)):
+        start = max(0, int(np.ceil(centres[number, 1] - reach)))
+        end = min(columns, int(np.floor(centres[number, 1] + reach)) + 1)
+        starts[number], ends[number] = start, max(start, end)
+        offsets[number] = np.float32(start) - centres[number, 1]
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -170,18 +175,20 @@ def slic(image: Any, grid: Any, weight: Any, sweeps: int, stride: int, labels: A
     distance = np.empty(columns, np.float32)
     cells = ((ramp + np.float32(0.5)) * grid[1] / columns).astype(np.int32)
     low, high = np.empty(grid[0], np.float32), np.empty(grid[0], np.float32)
+    spans = (np.empty(len(sums), np.uint64), np.empty(len(sums), np.uint64), np.empty(len(sums), np.float32))
     for sweep in range(sweeps):
         last = sweep == sweeps - 1
         for band in range(grid[0]):
             downs = centres[band * grid[1] : (band + 1) * grid[1], 0]
             low[band], high[band] = downs.min(), downs.max()
+        _find_spans(centres, reach[1], columns, spans)
         for row in range(0 if last else sweep % stride, rows, 1 if last else stride):
             line = labels[row]
             first = np.int32(row * grid[0] // rows * grid[1])
             for column in range(columns):
                 line[column] = first + cells[column]
             distance[:] = np.inf
-            _assign_near(image[row], row, centres, (grid, reach, weight), (ramp, distance, line, low, high))
+            _assign_near(image[row], row, centres, (grid, reach, weight), (ramp, distance, line, spans, low, high))
             if not last:
                 _add_runs(image[row], line, row, sums)
         if not last:
