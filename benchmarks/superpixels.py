@@ -9,7 +9,8 @@ Whole graphs against whole graphs: scikit-image's slic(sigma=1), rag_mean_color 
 features need. torch_geometric's ToSLIC gives means and centroids without edges, and stands against our whole graph all
 the same. Labels against labels: OpenCV's SLIC and fast-slic (AVX2), both with connected regions; each library runs its
 default of 10 sweeps, medray 5. Times are CPU time on one thread, the least of several calls, all in turns in one
-process. A peer that is not there is null. `two_threads`: builds a second of two threads over those of one, wall time.
+process. A peer that is not there is null. `two_threads`: builds a second of two threads over those of one, wall time;
+null where the machine has other work.
 """
 
 import os
@@ -33,6 +34,8 @@ SIZES = ((512, 400), (224, 196), (28, 81))
 REAL = (400, 1600)
 TURNS, SLOW_TURNS = 12, 3
 BURST, SLOW_S = 6, 0.1
+BUSY = 0.5
+"""Load average from which on two cores are not there to be measured."""
 PROPERTIES = (
     "area", "centroid", "intensity_mean", "intensity_std", "intensity_min", "intensity_max", "perimeter",
     "axis_major_length", "axis_minor_length",
@@ -145,7 +148,7 @@ def speed(size: int, regions: int) -> dict[str, float | None]:
     return figures
 
 
-def two_threads(size: int, regions: int, builds: int = 8, repeats: int = 60) -> float:
+def two_threads(size: int, regions: int, builds: int = 4, repeats: int = 40) -> float:
     """Builds a second of two threads over those of one; least wall times of many short runs in turns."""
     images, recipe = [ellipses(size, seed)[0][None] for seed in range(2)], GraphRecipe(regions=regions)
 
@@ -173,19 +176,22 @@ def main() -> None:
     """Measure, say and keep."""
     warnings.simplefilter("ignore")
     sys.path.append(os.environ.get("MEDRAY_PEERS", ""))
+    load = os.getloadavg()[0]
+    scaling: dict[int, float | None] = dict.fromkeys(size for size, _ in SIZES)
+    if load < BUSY:
+        scaling |= {size: two_threads(size, regions) for size, regions in SIZES}
+    else:
+        print(f"two_threads: not measured, the machine is busy (load {load:.1f})")
     figures: dict[str, Any] = {}
     for size, regions in SIZES:
-        figures[f"{size}/{regions}"] = {
-            **speed(size, regions), **compared(phantoms(size), regions), "two_threads": two_threads(size, regions)
-        }  # fmt: skip
+        both = {**speed(size, regions), **compared(phantoms(size), regions)}
+        figures[f"{size}/{regions}"] = {**both, "two_threads": scaling[size]}
     data = Path(os.environ["MEDRAY_DATA"])
     for regions in REAL:
         figures[f"drive/{regions}"] = compared(drive(data), regions)
         figures[f"isbi_em/{regions}"] = compared(isbi_em(data), regions)
     for name, found in figures.items():
-        print(
-            name, {key: value for key, value in found.items() if "speedup" in key or key.split("_")[0] in ("ms", "asa")}
-        )
+        print(name, {key: value for key, value in found.items() if key.split("_")[0] in ("ms", "speedup", "asa", "ue")})
     write_result("superpixels", figures)
 
 
