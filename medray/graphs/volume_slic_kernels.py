@@ -58,10 +58,10 @@ def blur_columns(lines: Any, weights: Any, out: Any) -> None:
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _assign_line(values: Any, ramp: Any, distance: Any, labels: Any, number: Any, terms: Any) -> None:
-    """One centre against a slice of one line; written so that LLVM makes vectors of it."""
-    middle, offset, line_term, weight = terms
-    for index in range(len(values)):
-        across = ramp[index] + offset
+    """One centre against its columns of one line; unsigned numbers of columns let LLVM make vectors of it."""
+    middle, offset, line_term, weight, start, end = terms
+    for index in range(start, end):
+        across = ramp[index - start] + offset
         difference = values[index] - middle
         found = difference * difference + (weight * (across * across) + line_term)
         closer = found < distance[index]
@@ -73,8 +73,8 @@ def _assign_line(values: Any, ramp: Any, distance: Any, labels: Any, number: Any
 def _assign_near(values: Any, place: Any, centres: Any, frame: Any, work: Any) -> None:
     """Every centre near one line against that line; `place` is its slice and row."""
     grid, reach, weights = frame
-    ramp, distance, labels, low, high = work
-    columns = len(values)
+    ramp, distance, labels, spans, low, high = work
+    starts, ends, offsets = spans
     for band in range(grid[0] * grid[1]):
         if place[0] < low[band, 0] - reach[0] or place[0] > high[band, 0] + reach[0]:
             continue
@@ -82,16 +82,10 @@ def _assign_near(values: Any, place: Any, centres: Any, frame: Any, work: Any) -
             continue
         for number in range(band * grid[2], (band + 1) * grid[2]):
             over, down = np.float32(place[0]) - centres[number, 0], np.float32(place[1]) - centres[number, 1]
-            if abs(over) > reach[0] or abs(down) > reach[1]:
-                continue
-            start = max(0, int(np.ceil(centres[number, 2] - reach[2])))
-            end = min(columns, int(np.floor(centres[number, 2] + reach[2])) + 1)
-            if start >= end:
-                continue
-            line_term = weights[1] * down * down + weights[0] * over * over
-            terms = (centres[number, 3], np.float32(start) - centres[number, 2], line_term, weights[2])
-            near, here, ours = values[start:end], distance[start:end], labels[start:end]
-            _assign_line(near, ramp[: end - start], here, ours, np.int32(number), terms)
+            if abs(over) <= reach[0] and abs(down) <= reach[1]:
+                line_term = weights[1] * down * down + weights[0] * over * over
+                terms = (centres[number, 3], offsets[number], line_term, weights[2], starts[number], ends[number])
+                _assign_line(values, ramp, distance, labels, np.int32(number), terms)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -144,12 +138,23 @@ def _first_centres(volume: Any, real: Any, grid: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _bounds(centres: Any, grid: Any, low: Any, high: Any) -> None:
+def _find_bounds(centres: Any, grid: Any, low: Any, high: Any) -> None:
     """Lowest and highest slice and row of the centres of each line of cells."""
     for band in range(len(low)):
         ours = centres[band * grid[2] : (band + 1) * grid[2]]
         for axis in range(2):
             low[band, axis], high[band, axis] = ours[:, axis].min(), ours[:, axis].max()
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _find_spans(centres: Any, reach: Any, columns: int, spans: Any) -> None:
+    """Columns that each centre reaches, first and end, and how far its middle is before the first of them."""
+    starts, ends, offsets = spans
+    for number in range(len(starts)):
+        start = max(0, int(np.ceil(centres[number, 2] - reach)))
+        end = min(columns, int(np.floor(centres[number, 2] + reach)) + 1)
+        starts[number], ends[number] = start, max(start, end)
+        offsets[number] = np.float32(start) - centres[number, 2]
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -181,12 +186,14 @@ def supervoxels(volume: Any, real: Any, plan: Any, sweeps: int, stride: int, lab
     reach = (
         np.float32(1.25 * slices / grid[0]), np.float32(1.25 * rows / grid[1]), np.float32(1.25 * columns / grid[2])
     )  # fmt: skip
+    spans = (np.empty(len(sums), np.uint64), np.empty(len(sums), np.uint64), np.empty(len(sums), np.float32))
     ramp = np.arange(columns).astype(np.float32)
     distance = np.empty(columns, np.float32)
     cells = ((ramp + np.float32(0.5)) * grid[2] / columns).astype(np.int32)
     for sweep in range(sweeps):
         last = sweep == sweeps - 1
-        _bounds(centres, grid, low, high)
+        _find_bounds(centres, grid, low, high)
+        _find_spans(centres, reach[2], columns, spans)
         for over in range(slices):
             for row in range(0 if last else (sweep + over) % stride, rows, 1 if last else stride):
                 line = labels[over, row]
@@ -194,7 +201,7 @@ def supervoxels(volume: Any, real: Any, plan: Any, sweeps: int, stride: int, lab
                 for column in range(columns):
                     line[column] = first + cells[column]
                 distance[:] = np.inf
-                work = (ramp, distance, line, low, high)
+                work = (ramp, distance, line, spans, low, high)
                 _assign_near(volume[over, row], (over, row), centres, (grid, reach, weights), work)
                 if real.size:
                     _hide(line, real[over, row])
