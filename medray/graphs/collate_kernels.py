@@ -16,62 +16,99 @@ def _fits(index: Any, nodes: int) -> bool:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _write(place: int, source: int, target: int, stored: Any, nodes: Any, out: Any) -> None:
-    """One directed edge with its derived features."""
-    mean, pos, scale = nodes
-    index, attributes = out
-    dy, dx = pos[source, 0] - pos[target, 0], pos[source, 1] - pos[target, 1]
-    index[0, place], index[1, place] = source, target
-    line = attributes[place]
-    line[0], line[1] = stored[0], stored[1]
-    line[2] = math.sqrt(dy * dy + dx * dx) * scale
-    line[3], line[4] = dy * scale, dx * scale
-    line[5] = mean[source] - mean[target]
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _place_starts(pairs: Any, node: int, end: int, first: int, cursor: Any) -> None:
-    """Where the edges that enter each node of one graph start; the graph's nodes are node … end."""
-    cursor[node:end] = 0
-    for edge in range(len(pairs)):
-        cursor[node + pairs[edge]] += 1
+def _place_starts(low: Any, high: Any, nodes: Any, first: int, cursors: Any) -> None:
+    """Where the edges that enter each node of one graph start: those from lower nodes, then those from higher ones."""
+    node, end = nodes
+    from_low, from_high = cursors
+    from_low[node:end] = 0
+    from_high[node:end] = 0
+    for edge in range(len(low)):
+        from_low[node + high[edge]] += 1
+        from_high[node + low[edge]] += 1
     for target in range(node, end):
-        count = cursor[target]
-        cursor[target] = first
-        first += count
+        lower, higher = from_low[target], from_high[target]
+        from_low[target], from_high[target] = first, first + lower
+        first += lower + higher
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def join_graphs(ptr: Any, edge_ptr: Any, pairs: Any, stored: Any, nodes: Any, out: Any) -> int:
+def _scale(level: Any, dims: int) -> Any:
+    """What turns shares of the longer side into sides of a region: regions of level 0, to the power of 1 / dims."""
+    count = 0
+    for node in range(len(level)):
+        count += level[node] == 0
+    return np.float32(math.sqrt(count) if dims == 2 else count ** (1 / 3))
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _write(place: int, ends: Any, edge: Any, sign: Any, kinds: Any, out: Any) -> None:
+    """One directed edge; `edge` is described from its lower node to its higher one, and `sign` turns it round."""
+    index, attributes = out
+    stored, distance, steps, gap, rise = edge
+    directed, typed = kinds
+    index[0, place], index[1, place] = ends
+    line = attributes[place]
+    line[0], line[1], line[2] = stored[0], stored[1], distance
+    column = 3
+    if directed:
+        for axis in range(len(steps)):
+            line[column] = sign * steps[axis] + np.float32(0)  # -0.0 becomes 0.0
+            column += 1
+    line[column] = sign * gap + np.float32(0)
+    if typed:
+        line[column + 1], line[column + 2] = sign * rise == 1, sign * rise == -1
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _join_graph(nodes: Any, edges: Any, cursors: Any, kinds: Any, out: Any) -> None:
+    """Write both directions of the edges of one graph, whose nodes are first … end."""
+    mean, pos, level, first, end = nodes
+    low, high, stored = edges
+    from_low, from_high = cursors
+    scale, steps = _scale(level[first:end], pos.shape[1]), np.empty(pos.shape[1], np.float32)
+    for number in range(len(low)):
+        one, other = first + low[number], first + high[number]
+        squares = np.float32(0)
+        for axis in range(len(steps)):
+            step = pos[one, axis] - pos[other, axis]
+            squares += step * step
+            steps[axis] = step * scale
+        rise = np.float32(level[other]) - np.float32(level[one])
+        edge = (stored[number], math.sqrt(squares) * scale, steps, mean[one] - mean[other], rise)
+        _write(from_low[other], (one, other), edge, np.float32(1), kinds, out)
+        _write(from_high[one], (other, one), edge, np.float32(-1), kinds, out)
+        from_low[other] += 1
+        from_high[one] += 1
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def join_graphs(ptr: Any, edges: Any, nodes: Any, kinds: Any, out: Any) -> int:
     """Write the directed edges of all graphs; sources ascend within a target.
 
     Args:
         ptr: first node of each graph and the end, int64.
-        edge_ptr: first undirected edge of each graph and the end, int64.
-        pairs: int32, flat: the sources of a graph's edges, then their targets, lexicographic.
-        stored: float32 (edges, 2).
-        nodes: mean values (float32), positions (float32 (nodes, 2)).
-        out: int64 (2, 2 edges) and float32 (2 edges, 6), in the order of `features.EDGE_FEATURES`.
+        edges: first undirected edge of each graph and the end, int64; int32, flat: the sources of a graph's edges, then
+            their targets, lexicographic; the stored features, float32 (edges, 2).
+        nodes: mean values (float32), positions (float32 (nodes, 2 or 3)), levels (uint8).
+        kinds: whether to write the directions, and `to_parent` and `to_child`.
+        out: int64 (2, 2 edges); float32 (2 edges, features): the `features.EDGE_FEATURES` that were chosen; int64
+            (nodes,): the graph of each node.
 
     Returns:
         -1, or the number of a graph with an edge to a node that does not exist.
     """
-    mean, pos = nodes
-    cursor = np.empty(ptr[-1], np.int64)
+    edge_ptr, pairs, stored = edges
+    mean, pos, level = nodes
+    index, attributes, batch = out
+    cursors = np.empty(ptr[-1], np.int64), np.empty(ptr[-1], np.int64)
     for graph in range(len(ptr) - 1):
-        node, first, end = ptr[graph], edge_ptr[graph], edge_ptr[graph + 1]
+        node, node_end, first, end = ptr[graph], ptr[graph + 1], edge_ptr[graph], edge_ptr[graph + 1]
+        batch[node:node_end] = graph
         own = pairs[2 * first : 2 * end]
-        if not _fits(own, ptr[graph + 1] - node):
+        if not _fits(own, node_end - node):
             return graph
-        _place_starts(own, node, ptr[graph + 1], 2 * first, cursor)
-        record = (mean, pos, np.float32(math.sqrt(ptr[graph + 1] - node)))
         low, high = own[: end - first], own[end - first :]
-        for edge in range(end - first):
-            source, target = node + low[edge], node + high[edge]
-            _write(cursor[target], source, target, stored[first + edge], record, out)
-            cursor[target] += 1
-        for edge in range(end - first):
-            source, target = node + high[edge], node + low[edge]
-            _write(cursor[target], source, target, stored[first + edge], record, out)
-            cursor[target] += 1
+        _place_starts(low, high, (node, node_end), 2 * first, cursors)
+        ours = (mean, pos, level, node, node_end)
+        _join_graph(ours, (low, high, stored[first:end]), cursors, kinds, (index, attributes))
     return -1

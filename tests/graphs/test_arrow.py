@@ -9,12 +9,13 @@ import pytest
 
 from medray.graphs.arrow import arrow_to_graphs, collate_arrow, graphs_to_arrow
 from medray.graphs.build import build_region_graph
-from medray.graphs.features import EDGE_FEATURES, edge_feature_names
+from medray.graphs.features import edge_feature_names
 from medray.graphs.region_graph import RegionGraph
 from medray.image_settings import GraphRecipe
 from tests.graphs.ellipses import ellipses
 
-PARTS = ("x", "pos", "edge_index", "edge_attr")
+PARTS = ("x", "pos", "edge_index", "edge_attr", "level")
+ALL = ("boundary_length", "contrast", "distance", "dy", "dx", "mean_difference")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def one_line(nodes: int) -> RegionGraph:
     kind = np.uint16 if nodes <= 65_535 else np.int32
     ends = np.array([[0], [nodes - 1]], kind)
     x, pos, edge = (np.ones(shape, np.float32) for shape in ((nodes, 3), (nodes, 2), (1, 2)))
-    return RegionGraph(x, pos, ends, edge)
+    return RegionGraph(x, pos, ends, edge, np.zeros(nodes, np.uint8))
 
 
 def collate_by_hand(graphs: list[RegionGraph]) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +91,7 @@ def test_a_mirrored_image_changes_only_the_sign_of_dx() -> None:
     image = ellipses(64, 7)[0][None]
     grid = GraphRecipe(builder="grid", regions=64)
     left, right = (collate_arrow(graphs_to_arrow([build_region_graph(i, grid)])) for i in (image, image[:, :, ::-1]))
-    sign = np.where(np.array(EDGE_FEATURES) == "dx", -1, 1)
+    sign = np.where(np.array(ALL) == "dx", -1, 1)
     order = [np.lexsort(np.round(a, 4).T) for a in (left["edge_attr"] * sign, right["edge_attr"])]
     np.testing.assert_allclose((left["edge_attr"] * sign)[order[0]], right["edge_attr"][order[1]], atol=1e-4)
 
@@ -98,7 +99,7 @@ def test_a_mirrored_image_changes_only_the_sign_of_dx() -> None:
 def test_directions_can_be_left_out(graphs: list[RegionGraph]) -> None:
     table, names = graphs_to_arrow(graphs), edge_feature_names(GraphRecipe())
     assert names == ("boundary_length", "contrast", "distance", "mean_difference")
-    assert edge_feature_names(GraphRecipe(position=True)) == EDGE_FEATURES
+    assert edge_feature_names(GraphRecipe(position=True)) == ALL
     assert np.array_equal(collate_arrow(table, names)["edge_attr"], collate_arrow(table)["edge_attr"][:, [0, 1, 2, 5]])
 
 
