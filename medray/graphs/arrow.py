@@ -4,6 +4,7 @@ Lists are flat (`list<float32>`, `list<uint16>`): any Parquet tool reads them, a
 an object for each image. Parquet writes them best with zstd, byte stream split and no dictionary.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -145,10 +146,10 @@ def collate_arrow(table: pa.Table, edge_features: Sequence[str] | None = None) -
         edge_features: which of `EDGE_FEATURES`, in this order; None = all that graphs of one level have.
 
     Returns:
-        `x` float32 (nodes, features), `pos` float32 (nodes, dims), `edge_index` int64 (2, edges): (source, target)
-        of both directions of each edge, sorted by target, then source; `edge_attr` float32 (edges, edge_features);
-        `batch` int64: the row of each node; `ptr` int64: first node of each row, and the end; `level` uint8. All are
-        writeable.
+        `x` float32 (nodes, features), `edge_index` int64 (2, edges): (source, target) of both directions of each edge,
+        sorted by target, then source; `edge_attr` float32 (edges, edge_features);
+        `batch` int64: the row of each node; these may be written to. `pos` float32 (nodes, dims), `level` uint8, and
+        `ptr` int64: first node of each row, and the end.
 
     Raises:
         ValueError: lengths of lists and counts do not agree, an edge names a node that does not exist, or an edge
@@ -157,21 +158,29 @@ def collate_arrow(table: pa.Table, edge_features: Sequence[str] | None = None) -
     nodes, edges, flat = _unpacked(table)
     ptr, edge_ptr = np.append(0, np.cumsum(nodes)), np.append(0, np.cumsum(edges))
     count, links = int(ptr[-1]), int(edge_ptr[-1])
-    x = flat["x"].reshape(count, -1).copy() if count else np.empty((0, 0), np.float32)
-    pos = flat["pos"].reshape(count, -1).copy() if count else np.empty((0, 2), np.float32)
-    level, batch = flat["level"].copy(), np.empty(count, np.int64)
+    x = flat["x"].reshape(count, -1) if count else np.empty((0, 2), np.float32)
+    pos = flat["pos"].reshape(count, -1) if count else np.empty((0, 2), np.float32)
     written, wanted = _edge_columns(pos.shape[1], edge_features)
-    edge_index, edge_attr = np.empty((2, 2 * links), np.int64), np.empty((2 * links, len(written)), np.float32)
-    means = np.ascontiguousarray(x[:, MEAN]) if count else np.empty(0, np.float32)
-    listed = (edge_ptr, flat["edge_index"].astype(np.int32), flat["edge_attr"].reshape(-1, 2))
-    kinds = (DIRECTIONS[-1] in written, KINDS[0] in written)
-    broken = join_graphs(ptr, listed, (means, pos, level), kinds, (edge_index, edge_attr, batch))
+    edge_index, batch = _empty((2, 2 * links), np.int64), _empty((count,), np.int64)
+    edge_attr = _empty((2 * links, len(written)), np.float32)
+    listed = (edge_ptr, flat["edge_index"].astype(np.uint32), flat["edge_attr"].reshape(-1, 2))
+    kinds = (len(set(written) & set(DIRECTIONS)), KINDS[0] in written)
+    nodes_of = (np.ascontiguousarray(x[:, MEAN]), pos, flat["level"])
+    broken = join_graphs(ptr, listed, nodes_of, kinds, (edge_index, edge_attr, batch))
     if broken >= 0:
         raise ValueError(f"row {broken}: an edge names a node that does not exist")
     if wanted != written:
         edge_attr = edge_attr[:, [written.index(name) for name in wanted]]
-    names = ("x", "edge_index", "edge_attr", "pos", "batch", "ptr", "level")
-    return dict(zip(names, (x, edge_index, edge_attr, pos, batch, ptr, level), strict=True))
+    copy = _empty(x.shape, np.float32)
+    copy[...] = x
+    joined = {"x": copy, "edge_index": edge_index, "edge_attr": edge_attr, "batch": batch}
+    return {**joined, "pos": pos, "level": flat["level"], "ptr": ptr}
+
+
+def _empty(shape: tuple[int, ...], kind: type[np.generic]) -> np.ndarray:
+    """Memory from Arrow's pool: it keeps what the last batch gave back. Fresh pages cost more than filling them."""
+    buffer = pa.allocate_buffer(math.prod(shape) * np.dtype(kind).itemsize)
+    return np.frombuffer(buffer, kind).reshape(shape)
 
 
 def _edge_columns(dims: int, asked: Sequence[str] | None) -> tuple[list[str], list[str]]:

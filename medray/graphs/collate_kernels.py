@@ -11,24 +11,24 @@ import numpy as np
 def _fits(index: Any, nodes: int) -> bool:
     outside = 0
     for place in range(len(index)):
-        outside += (index[place] < 0) | (index[place] >= nodes)
+        outside += index[place] >= nodes
     return outside == 0
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _place_starts(low: Any, high: Any, nodes: Any, first: int, cursors: Any) -> None:
-    """Where the edges that enter each node of one graph start: those from lower nodes, then those from higher ones."""
-    node, end = nodes
-    from_low, from_high = cursors
-    from_low[node:end] = 0
-    from_high[node:end] = 0
-    for edge in range(len(low)):
-        from_low[node + high[edge]] += 1
-        from_high[node + low[edge]] += 1
-    for target in range(node, end):
-        lower, higher = from_low[target], from_high[target]
-        from_low[target], from_high[target] = first, first + lower
-        first += lower + higher
+def _place_starts(low: Any, high: Any, first: int, cursor: Any, ends: Any) -> None:
+    """Where the edges that enter each node of one graph start, and where its own edges to higher nodes start in `low`."""
+    cursor[:] = 0
+    for edge in range(len(high)):
+        cursor[high[edge]] += 1
+    edge, edges = 0, len(low)
+    for target in range(len(cursor)):
+        from_lower, ends[target] = cursor[target], edge
+        while edge < edges and low[edge] == target:
+            edge += 1
+        cursor[target] = first
+        first += from_lower + edge - ends[target]
+    ends[len(cursor)] = edge
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -41,44 +41,57 @@ def _scale(level: Any, dims: int) -> Any:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _write(place: int, ends: Any, edge: Any, sign: Any, kinds: Any, out: Any) -> None:
-    """One directed edge; `edge` is described from its lower node to its higher one, and `sign` turns it round."""
-    index, attributes = out
-    stored, distance, steps, gap, rise = edge
-    directed, typed = kinds
-    index[0, place], index[1, place] = ends
-    line = attributes[place]
+def _write(line: Any, stored: Any, derived: Any, sign: Any, kinds: Any) -> None:
+    """Features of one directed edge; `derived` is told from its lower node to its higher one, `sign` turns it round."""
+    distance, dz, dy, dx, gap, rise = derived
+    directions, typed = kinds
+    nought = np.float32(0)  # added, it makes 0.0 of -0.0
     line[0], line[1], line[2] = stored[0], stored[1], distance
     column = 3
-    if directed:
-        for axis in range(len(steps)):
-            line[column] = sign * steps[axis] + np.float32(0)  # -0.0 becomes 0.0
-            column += 1
-    line[column] = sign * gap + np.float32(0)
+    if directions == 3:
+        line[column] = sign * dz + nought
+        column += 1
+    if directions:
+        line[column], line[column + 1] = sign * dy + nought, sign * dx + nought
+        column += 2
+    line[column] = sign * gap + nought
     if typed:
         line[column + 1], line[column + 2] = sign * rise == 1, sign * rise == -1
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _join_graph(nodes: Any, edges: Any, cursors: Any, kinds: Any, out: Any) -> None:
-    """Write both directions of the edges of one graph, whose nodes are first … end."""
-    mean, pos, level, first, end = nodes
-    low, high, stored = edges
-    from_low, from_high = cursors
-    scale, steps = _scale(level[first:end], pos.shape[1]), np.empty(pos.shape[1], np.float32)
-    for number in range(len(low)):
-        one, other = first + low[number], first + high[number]
-        squares = np.float32(0)
-        for axis in range(len(steps)):
-            step = pos[one, axis] - pos[other, axis]
-            squares += step * step
-            steps[axis] = step * scale
-        rise = np.float32(level[other]) - np.float32(level[one])
-        edge = (stored[number], math.sqrt(squares) * scale, steps, mean[one] - mean[other], rise)
-        _write(from_low[other], (one, other), edge, np.float32(1), kinds, out)
-        _write(from_high[one], (other, one), edge, np.float32(-1), kinds, out)
-        from_low[other] += 1
-        from_high[one] += 1
+def _join_graph(first: int, edges: Any, nodes: Any, kinds: Any, out: Any) -> None:
+    """Write both directions of the edges of one graph, whose first node is `first`; the others are counted from it.
+
+    Nodes go up: when one's turn comes, all edges from lower nodes have been written, and those from higher ones follow.
+    """
+    high, stored, cursor, ends = edges
+    mean, pos, level = nodes
+    index, attributes = out
+    sources, targets = index[0], index[1]
+    last = pos.shape[1] - 1
+    scale, there, back = _scale(level, last + 1), np.float32(1), np.float32(-1)
+    for one in range(len(mean)):
+        start, end, place = ends[one], ends[one + 1], cursor[one]
+        highs, kept = high[start:end], stored[start:end]
+        source, target = sources[place : place + end - start], targets[place : place + end - start]
+        lines = attributes[place : place + end - start]
+        for edge in range(len(highs)):
+            other = highs[edge]
+            dz = np.float32(0)
+            dy, dx = pos[one, last - 1] - pos[other, last - 1], pos[one, last] - pos[other, last]
+            squares = dy * dy + dx * dx
+            if last == 2:
+                dz = pos[one, 0] - pos[other, 0]
+                squares += dz * dz
+            gap, rise = mean[one] - mean[other], np.float32(level[other]) - np.float32(level[one])
+            derived = (math.sqrt(squares) * scale, dz * scale, dy * scale, dx * scale, gap, rise)
+            source[edge], target[edge] = first + other, first + one
+            _write(lines[edge], kept[edge], derived, back, kinds)
+            entry = cursor[other]
+            cursor[other] = entry + 1
+            sources[entry], targets[entry] = first + one, first + other
+            _write(attributes[entry], kept[edge], derived, there, kinds)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -87,10 +100,10 @@ def join_graphs(ptr: Any, edges: Any, nodes: Any, kinds: Any, out: Any) -> int:
 
     Args:
         ptr: first node of each graph and the end, int64.
-        edges: first undirected edge of each graph and the end, int64; int32, flat: the sources of a graph's edges, then
-            their targets, lexicographic; the stored features, float32 (edges, 2).
+        edges: first undirected edge of each graph and the end, int64; uint32, flat: the sources of a graph's edges,
+            then their targets, lexicographic; the stored features, float32 (edges, 2).
         nodes: mean values (float32), positions (float32 (nodes, 2 or 3)), levels (uint8).
-        kinds: whether to write the directions, and `to_parent` and `to_child`.
+        kinds: how many directions to write (0, 2 or 3), and whether to write `to_parent` and `to_child`.
         out: int64 (2, 2 edges); float32 (2 edges, features): the `features.EDGE_FEATURES` that were chosen; int64
             (nodes,): the graph of each node.
 
@@ -100,15 +113,18 @@ def join_graphs(ptr: Any, edges: Any, nodes: Any, kinds: Any, out: Any) -> int:
     edge_ptr, pairs, stored = edges
     mean, pos, level = nodes
     index, attributes, batch = out
-    cursors = np.empty(ptr[-1], np.int64), np.empty(ptr[-1], np.int64)
+    largest = 0
+    for graph in range(len(ptr) - 1):
+        largest = max(largest, ptr[graph + 1] - ptr[graph])
+    cursors, ends = np.empty(largest, np.uint32), np.empty(largest + 1, np.uint32)
     for graph in range(len(ptr) - 1):
         node, node_end, first, end = ptr[graph], ptr[graph + 1], edge_ptr[graph], edge_ptr[graph + 1]
         batch[node:node_end] = graph
         own = pairs[2 * first : 2 * end]
         if not _fits(own, node_end - node):
             return graph
-        low, high = own[: end - first], own[end - first :]
-        _place_starts(low, high, (node, node_end), 2 * first, cursors)
-        ours = (mean, pos, level, node, node_end)
-        _join_graph(ours, (low, high, stored[first:end]), cursors, kinds, (index, attributes))
+        low, high, cursor = own[: end - first], own[end - first :], cursors[: node_end - node]
+        _place_starts(low, high, 2 * first, cursor, ends)
+        here = (mean[node:node_end], pos[node:node_end], level[node:node_end])
+        _join_graph(node, (high, stored[first:end], cursor, ends), here, kinds, (index, attributes))
     return -1

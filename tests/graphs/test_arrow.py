@@ -73,7 +73,8 @@ def test_collate_is_brute_force_concatenation(graphs: list[RegionGraph]) -> None
     sizes = [graph.num_nodes for graph in graphs]
     assert np.array_equal(batch["batch"], np.repeat(np.arange(5), sizes))
     assert batch["ptr"].tolist() == [0, *np.cumsum(sizes)]
-    assert all(values.flags.writeable and values.flags.c_contiguous for values in batch.values())
+    assert all(batch[name].flags.writeable for name in ("x", "edge_index", "edge_attr", "batch"))
+    assert all(values.flags.c_contiguous for values in batch.values())
 
 
 def test_collate_agrees_with_torch_geometric(graphs: list[RegionGraph]) -> None:
