@@ -17,7 +17,7 @@ def _fits(index: Any, nodes: int) -> bool:
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _place_starts(low: Any, high: Any, first: int, cursor: Any, ends: Any) -> None:
-    """Where the edges that enter each node of one graph start, and where its own edges to higher nodes start in `low`."""
+    """Where the edges that enter each node of one graph start, and where its edges to higher nodes start in `low`."""
     cursor[:] = 0
     for edge in range(len(high)):
         cursor[high[edge]] += 1

@@ -133,7 +133,8 @@ def _superpixels(view: View, grid: tuple[int, int], recipe: GraphRecipe) -> Labe
     sigma = min(recipe.blur_px, side * BLUR_SHARE)
     smooth = view.channels
     if sigma > SMALLEST_BLUR_PX:
-        smooth = np.stack([blurred(plane, sigma, view.inside) for plane in view.channels])
+        planes = [blurred(plane, sigma, view.inside) for plane in view.channels]
+        smooth = planes[0][None] if len(planes) == 1 else np.stack(planes)
     labels = np.empty(view.plane.shape, np.int32)
     weight = np.float32(recipe.compactness**2 / area)
     stride = STRIDE if side >= STRIDE_FROM_SIDE else 1

@@ -30,21 +30,55 @@ def _gradient_line(above: Any, line: Any, below: Any, out: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def value_at(plane: Any, labels: Any, row: int, column: int, own: Any) -> Any:
-    """A pixel's value; `own` where there is no such pixel, or where it lies outside the mask."""
-    if row < 0 or column < 0 or row >= plane.shape[0] or column >= plane.shape[1] or labels[row, column] < 0:
-        return own
-    return plane[row, column]
+def _pick(near: Any, near_labels: Any, own: Any, out: Any) -> None:
+    for index in range(len(out)):
+        out[index] = near[index] if near_labels[index] >= 0 else own[index]
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _gradient_inside(plane: Any, labels: Any, row: int, out: Any) -> None:
+def neighbour_line(plane: Any, labels: Any, row: int, step: Any, out: Any) -> None:
+    """The neighbours of a row's pixels; the pixel itself where there is no such pixel or it lies outside the mask.
+
+    Args:
+        plane: float32 (rows, columns).
+        labels: int32 (rows, columns), -1 outside the mask.
+        row: of the pixels.
+        step: (down, right): -1, 0 or 1 each.
+        out: float32 (columns,), out.
+    """
+    rows, columns = plane.shape
+    down, right = step
+    out[:] = plane[row]
+    if 0 <= row + down < rows:
+        first, end = max(0, -right), min(columns, columns - right)
+        near, near_labels = (
+            plane[row + down, first + right : end + right],
+            labels[row + down, first + right : end + right],
+        )
+        _pick(near, near_labels, plane[row, first:end], out[first:end])
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def central_differences(plane: Any, labels: Any, row: int, out: Any) -> None:
+    """Twice the gradient of a row's pixels, under a mask, float32: to the right into out[0], down into out[1]."""
+    across, down, line = out
+    neighbour_line(plane, labels, row, (0, 1), across)
+    neighbour_line(plane, labels, row, (0, -1), line)
+    for index in range(len(line)):
+        across[index] -= line[index]
+    neighbour_line(plane, labels, row, (1, 0), down)
+    neighbour_line(plane, labels, row, (-1, 0), line)
+    for index in range(len(line)):
+        down[index] -= line[index]
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _gradient_inside(plane: Any, labels: Any, row: int, work: Any, out: Any) -> None:
     """`_gradient_line` under a mask: a neighbour that is not there has the pixel's own value."""
-    for column in range(len(out)):
-        own = plane[row, column]
-        across = value_at(plane, labels, row, column + 1, own) - value_at(plane, labels, row, column - 1, own)
-        down = value_at(plane, labels, row + 1, column, own) - value_at(plane, labels, row - 1, column, own)
-        out[column] = np.float32(0.5) * math.sqrt(across * across + down * down)
+    central_differences(plane, labels, row, work)
+    across, down, _ = work
+    for index in range(len(out)):
+        out[index] = np.float32(0.5) * math.sqrt(across[index] * across[index] + down[index] * down[index])
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -108,10 +142,11 @@ def sum_regions(planes: Any, labels: Any, runs: Any, regions: int, masked: bool)
     colours = np.zeros((regions, image.shape[0] if image.shape[0] > 1 else 0, 2), np.float64)
     sums[:, LOW], sums[:, HIGH] = np.inf, -np.inf
     gradient = np.empty(columns, np.float32)
+    work = (np.empty(columns, np.float32), np.empty(columns, np.float32), np.empty(columns, np.float32))
     for row in range(rows):
         line = plane[row]
         if masked:
-            _gradient_inside(plane, labels, row, gradient)
+            _gradient_inside(plane, labels, row, work, gradient)
         else:
             _gradient_line(plane[max(row - 1, 0)], line, plane[min(row + 1, rows - 1)], gradient)
         for run in range(first[row], first[row + 1]):

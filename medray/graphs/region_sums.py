@@ -8,7 +8,7 @@ from jaxtyping import Float32, Float64, Int32
 
 from medray.graphs.connectivity_kernels import find_contacts, find_runs
 from medray.graphs.edge_kernels import CONTRAST, LENGTH, PAIRS, merge_edges, sum_edges
-from medray.graphs.features import POSITION, STATISTICS, node_feature_names
+from medray.graphs.features import POSITION, STATISTICS
 from medray.graphs.label_map import Labels, View
 from medray.graphs.region_kernels import AREA, add_rows, describe_regions, merge_regions, sum_regions
 from medray.graphs.texture import Runs, describe_texture, pattern_counts, texture_sums
@@ -67,7 +67,7 @@ def sum_view(view: View, labels: Labels, recipe: GraphRecipe) -> RegionSums:
     if recipe.texture:
         texture = texture_sums(view.plane, labels, runs=runs, regions=count, inside=view.inside)
     if recipe.lbp:
-        patterns = pattern_counts(view.plane, labels, regions=count, masked=masked)
+        patterns = pattern_counts(view.plane, labels, count)
     return RegionSums(regions, colours, texture, patterns, pairs, edges)
 
 
@@ -82,13 +82,14 @@ def describe_nodes(
         mean_area: M of `features`: of the image's regions of level 0.
         recipe: which features.
     """
-    names = node_feature_names(recipe, max(1, sums.colours.shape[1]))
-    x, pos = np.empty((len(sums), len(names)), np.float32), np.empty((len(sums), 2), np.float32)
-    describe_regions(sums.regions, shape, mean_area, x, pos)
-    column, area = len(STATISTICS), sums.regions[:, AREA, None]
+    area = sums.regions[:, AREA, None]
     blocks = [_describe_colours(sums.colours, area)] if sums.colours.size else []
     blocks += [describe_texture(sums.texture)] if recipe.texture else []
     blocks += [sums.patterns / area] if recipe.lbp else []
+    width = len(STATISTICS) + sum(block.shape[1] for block in blocks) + (len(POSITION) if recipe.position else 0)
+    x, pos = np.empty((len(sums), width), np.float32), np.empty((len(sums), 2), np.float32)
+    describe_regions(sums.regions, shape, mean_area, x, pos)
+    column = len(STATISTICS)
     for block in blocks:
         x[:, column : column + block.shape[1]] = block
         column += block.shape[1]

@@ -101,10 +101,8 @@ def _pattern_bins() -> UInt8[np.ndarray, " patterns"]:
 PATTERN_BINS = _pattern_bins()
 
 
-def pattern_counts(
-    image: Plane, labels: Labels, *, regions: int, masked: bool
-) -> Float64[np.ndarray, "regions patterns"]:
+def pattern_counts(image: Plane, labels: Labels, regions: int) -> Float64[np.ndarray, "regions patterns"]:
     """How many of each region's pixels have each pattern of `features.PATTERN`."""
     counts = np.zeros((regions, len(PATTERN)))
-    count_patterns(image, labels, masked, PATTERN_BINS, counts)
+    count_patterns(image, labels, PATTERN_BINS, counts)
     return counts

@@ -9,8 +9,10 @@ from typing import Any
 import numba
 import numpy as np
 
-from medray.graphs.region_kernels import value_at
+from medray.graphs.region_kernels import central_differences, neighbour_line
 
+ROUND = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
+"""(down, right) of the eight neighbours, one after the other."""
 EDGE_WEIGHT, CORNER_WEIGHT = np.float32(math.sqrt(0.5) * (1 - math.sqrt(0.5))), np.float32(0.5)
 """Weights of the pixels around one in the value 1 away from it along a diagonal; bilinear, its own is the rest."""
 
@@ -53,14 +55,12 @@ def _add_tensor(across: Any, down: Any, out: Any) -> None:
 def _differences(image: Any, labels: Any, row: int, masked: bool, out: Any) -> None:
     """Central differences of one row, float32: along it into out[0], down the image into out[1]."""
     rows, columns = image.shape
-    across, down = out
+    across, down, _ = out
     half = np.float32(0.5)
     if masked:
+        central_differences(image, labels, row, out)
         for column in range(columns):
-            own = image[row, column]
-            below, above = value_at(image, labels, row + 1, column, own), value_at(image, labels, row - 1, column, own)
-            after, before = value_at(image, labels, row, column + 1, own), value_at(image, labels, row, column - 1, own)
-            down[column], across[column] = half * (below - above), half * (after - before)
+            down[column], across[column] = half * down[column], half * across[column]
         return
     line, upper, lower = image[row], image[max(row - 1, 0)], image[min(row + 1, rows - 1)]
     for column in range(columns):
@@ -73,9 +73,9 @@ def sum_gradients(image: Any, labels: Any, runs: Any, masked: bool, sums: Any) -
     """Sums of the gradient's length and of the structure tensor into float64 (regions, 4): length, yy, xx, xy."""
     starts, first = runs
     rows, columns = image.shape
-    across, down = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    across, down, line = np.empty(columns, np.float32), np.empty(columns, np.float32), np.empty(columns, np.float32)
     for row in range(rows):
-        _differences(image, labels, row, masked, (across, down))
+        _differences(image, labels, row, masked, (across, down, line))
         for run in range(first[row], first[row + 1]):
             start, end = starts[run] - row * columns, starts[run + 1] - row * columns
             if labels[row, start] >= 0:
@@ -95,39 +95,6 @@ def count_values(image: Any, labels: Any, edges: Any, counts: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _subtract(near: Any, own: Any, out: Any) -> None:
-    for index in range(len(out)):
-        out[index] = near[index] - own[index]
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _neighbours_less_own(image: Any, labels: Any, row: int, masked: bool, out: Any) -> None:
-    """What the eight neighbours of each pixel of a row have more than it; 0 for one that is not there.
-
-    Args:
-        image: float32 (rows, columns).
-        labels: int32 (rows, columns).
-        row: which.
-        masked: whether a label may be -1.
-        out: float32 (8, columns); neighbours go round, from the one to the right over the one above it.
-    """
-    rows, columns = image.shape
-    for turn in range(8):
-        down = (0, -1, -1, -1, 0, 1, 1, 1)[turn]
-        along = (1, 1, 0, -1, -1, -1, 0, 1)[turn]
-        line = out[turn]
-        line[:] = 0
-        if row + down < 0 or row + down >= rows:
-            continue
-        first, end = max(0, -along), min(columns, columns - along)
-        near = image[row + down, first + along : end + along]
-        _subtract(near, image[row, first:end], line[first:end])
-        if masked:
-            for column in range(first, end):
-                line[column] = line[column] if labels[row + down, column + along] >= 0 else np.float32(0)
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
 def _pattern(apart: Any, out: Any) -> None:
     """Bit k of each pixel's pattern: whether the image, 1 away in direction k, is no darker than it."""
     out[:] = 0
@@ -140,22 +107,25 @@ def _pattern(apart: Any, out: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def count_patterns(image: Any, labels: Any, masked: bool, bins: Any, counts: Any) -> None:
+def count_patterns(image: Any, labels: Any, bins: Any, counts: Any) -> None:
     """Histograms of local binary patterns into float64 (regions, bins).
 
     Args:
         image: float32 (rows, columns).
         labels: int32 (rows, columns).
-        masked: whether a label may be -1.
         bins: uint8 (256,): the bin of each pattern.
         counts: float64 (regions, bins), out.
     """
     rows, columns = image.shape
     apart, patterns = np.empty((8, columns), np.float32), np.empty(columns, np.uint8)
     for row in range(rows):
-        _neighbours_less_own(image, labels, row, masked, apart)
+        own, line = image[row], labels[row]
+        for turn in range(8):
+            near = apart[turn]
+            neighbour_line(image, labels, row, ROUND[turn], near)
+            for column in range(columns):
+                near[column] -= own[column]
         _pattern(apart, patterns)
-        line = labels[row]
         for column in range(columns):
             if line[column] >= 0:
                 counts[line[column], bins[patterns[column]]] += 1

@@ -63,8 +63,8 @@ def test_as_many_neighbours_as_asked_for_or_all_there_are(image: np.ndarray, nei
     assert neighbours < 99 or graph.num_edges == graph.num_nodes * (graph.num_nodes - 1) / 2
 
 
-def parts_of(graph) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-    """Nodes of each level, and for each node below the top its parent."""
+def parts_of(graph) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes of each level, and each node's parent, -1 at the top."""
     ends = graph.edge_index.astype(int)
     up = graph.level[ends[1]] > graph.level[ends[0]]
     parents = np.full(graph.num_nodes, -1)
