@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32
 
 from medray.errors import Reason, SampleError, SettingsError
-from medray.graphs.build import BLUR_SHARE, SMALLEST_BLUR_PX, SMALLEST_SHARE, STRIDE, STRIDE_FROM_SIDE
+from medray.graphs.label_map import BLUR_SHARE, SMALLEST_BLUR_PX, SMALLEST_SHARE, STRIDE, STRIDE_FROM_SIDE
 from medray.graphs.region_graph import RegionGraph, index_type
 from medray.graphs.texture import gaussian
 from medray.graphs.volume_connectivity_kernels import connect_volume, find_contacts, find_runs
@@ -33,7 +33,8 @@ EVERYTHING = np.empty((0, 0, 0), np.bool_)
 def build_volume_graph(volume: Grid, spacing_mm: Spacing, recipe: GraphRecipe, mask: Mask | None = None) -> RegionGraph:
     """The region graph of a volume: `pos` has (slice, row, column), edges join regions with a face in common.
 
-    A volume of one slice whose rows and columns are equally far apart has the regions, edges and features of the image.
+    A volume of one slice whose rows and columns are equally far apart has the regions, edges and features of the image;
+    of masked images only nearly so.
 
     Args:
         volume: about 0 in the mean and 1 in the standard deviation.
@@ -62,7 +63,7 @@ def build_volume_graph(volume: Grid, spacing_mm: Spacing, recipe: GraphRecipe, m
     mean_volume = sums[:, VOXELS].mean() * sides.prod()
     areas = edges[:, AREA] / mean_volume ** (1 - 1 / dimensions)
     edge_attr = np.stack([areas, edges[:, CONTRAST] / edges[:, AREA]], axis=1).astype(np.float32)
-    return RegionGraph(x, pos, pairs.astype(index_type(len(x))), edge_attr)
+    return RegionGraph(x, pos, pairs.astype(index_type(len(x))), edge_attr, np.zeros(len(x), np.uint8))
 
 
 def supervoxel_labels(volume: Grid, spacing_mm: Spacing, recipe: GraphRecipe, mask: Mask | None = None) -> Labels:
@@ -76,8 +77,10 @@ def supervoxel_labels(volume: Grid, spacing_mm: Spacing, recipe: GraphRecipe, ma
 
 def _checked(volume: Grid, spacing_mm: Spacing, recipe: GraphRecipe, mask: Mask | None) -> tuple[Grid, Real, Sides]:
     """Values, 0 where not real; the mask; sides of a voxel over the smallest of them, 1 across a single slice."""
-    if recipe.builder != "superpixel" or recipe.texture:
-        raise SettingsError("Volumes have supervoxels without texture.", "Set builder superpixel and texture false.")
+    if recipe.builder != "superpixel" or recipe.texture or recipe.lbp:
+        raise SettingsError(
+            "Volumes have supervoxels without texture.", "Set builder superpixel, texture and lbp false."
+        )
     if not volume.size or (mask is not None and not mask.any()):
         raise SampleError(Reason.PIXELS_MISSING, "a volume without real voxels")
     if volume.size > LARGEST_VOLUME:
