@@ -104,22 +104,24 @@ def _assign_gaps(gap: Any, ramp: Any, distance: Any, labels: Any, number: Any, t
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _add_runs(image: Any, labels: Any, row: int, sums: Any) -> None:
     """Add one row to the sums (count, row, column, each channel's values) of its labels, run by run."""
-    start, columns = 0, len(labels)
+    start, columns, values = 0, len(labels), image[0, row]
     while start < columns:
         label = labels[start]
+        total = np.float64(values[start])
         end = start + 1
         while end < columns and labels[end] == label:
+            total += values[end]
             end += 1
         if label >= 0:
             count = np.float64(end - start)
             sums[label, 0] += count
             sums[label, 1] += count * row
             sums[label, 2] += count * (start + end - 1) * 0.5
-            for channel in range(image.shape[0]):
-                values = image[channel, row, start:end]
-                total = np.float64(values[0])
-                for index in range(1, len(values)):
-                    total += values[index]
+            sums[label, 3] += total
+            for channel in range(1, image.shape[0]):
+                total = np.float64(image[channel, row, start])
+                for index in range(start + 1, end):
+                    total += image[channel, row, index]
                 sums[label, 3 + channel] += total
         start = end
 
