@@ -19,7 +19,8 @@ def _unlikeness(one: int, other: int, boundary: Any, areas: Any, totals: Any) ->
     for channel in range(channels):
         gap += abs(totals[one, channel] / areas[one] - totals[other, channel] / areas[other])
     size = math.sqrt(areas[one] * areas[other] / (areas[one] + areas[other]))
-    return (gap / channels + boundary[CONTRAST] / boundary[PAIRS]) * size
+    unlikeness: float = (gap / channels + boundary[CONTRAST] / boundary[PAIRS]) * size
+    return unlikeness
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
