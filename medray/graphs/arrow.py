@@ -213,8 +213,9 @@ def _counts(column: pa.ChunkedArray) -> np.ndarray:
 
 def _values(column: pa.ChunkedArray) -> np.ndarray:
     chunks = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    empty = np.empty(0, column.type.value_type.to_pandas_dtype())
-    values: np.ndarray = chunks[0] if len(chunks) == 1 else np.concatenate([empty, *chunks])
+    if len(chunks) != 1:
+        chunks = [np.concatenate([np.empty(0, column.type.value_type.to_pandas_dtype()), *chunks])]
+    values: np.ndarray = chunks[0]
     if values.dtype == np.float16:
         values = values.astype(np.float32)
     values.setflags(write=False)  # always: a kernel is compiled for each kind of array

@@ -76,15 +76,16 @@ def _join_graph(first: int, edges: Any, nodes: Any, kinds: Any, out: Any) -> Non
         highs, kept = high[start:end], stored[start:end]
         source, target = sources[place : place + end - start], targets[place : place + end - start]
         lines = attributes[place : place + end - start]
+        y, x, value = pos[one, last - 1], pos[one, last], mean[one]
         for edge in range(len(highs)):
             other = highs[edge]
             dz = np.float32(0)
-            dy, dx = pos[one, last - 1] - pos[other, last - 1], pos[one, last] - pos[other, last]
+            dy, dx = y - pos[other, last - 1], x - pos[other, last]
             squares = dy * dy + dx * dx
             if last == 2:
                 dz = pos[one, 0] - pos[other, 0]
                 squares += dz * dz
-            gap, rise = mean[one] - mean[other], np.float32(level[other]) - np.float32(level[one])
+            gap, rise = value - mean[other], np.float32(level[other]) - np.float32(level[one])
             derived = (math.sqrt(squares) * scale, dz * scale, dy * scale, dx * scale, gap, rise)
             source[edge], target[edge] = first + other, first + one
             _write(lines[edge], kept[edge], derived, back, kinds)

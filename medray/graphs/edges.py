@@ -3,8 +3,7 @@
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
 
-from medray.graphs.edge_kernels import CONTRAST, PAIRS
-from medray.graphs.merge_kernels import merge_in_order
+from medray.graphs.merge_kernels import merge_alike
 from medray.graphs.neighbour_kernels import nearest
 from medray.graphs.region_kernels import AREA, COLUMNS, ROWS
 from medray.graphs.region_sums import Groups, RegionSums
@@ -44,15 +43,15 @@ def _codes(pairs: np.ndarray, nodes: int) -> Int64[np.ndarray, " edges"]:
 def merge_levels(sums: RegionSums) -> list[Groups]:
     """The region of level 1, 2 … that each region of level 0 is part of.
 
-    Neighbours merge in the order of |difference of means| + contrast of their boundary (means over the channels), until
-    as many regions are left as `COARSER` says; regions that do not hang together never merge.
+    Of all neighbours the two merge that are most alike, and so on with what they became, until as many regions are left
+    as `COARSER` says: (|difference of means| + contrast of the boundary) * sqrt(A B / (A + B)) is least, A and B being
+    their areas. The areas are Ward's (1963): without them a few specks stay and the rest becomes one. Regions that do
+    not hang together never merge.
     """
-    one, other = sums.pairs
-    means = sums.means()
-    unlike = np.abs(means[one] - means[other]).mean(axis=1) + sums.edges[:, CONTRAST] / sums.edges[:, PAIRS]
     groups = np.empty((len(COARSER), len(sums)), np.int32)
     targets = np.array([max(1, round(len(sums) / share)) for share in COARSER])
-    merge_in_order(sums.pairs, np.argsort(unlike, kind="stable"), targets, groups)
+    areas = sums.regions[:, AREA].copy()
+    merge_alike((sums.pairs.copy(), sums.edges.copy()), (areas, sums.means() * areas[:, None]), targets, groups)
     return list(groups)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from medray.errors import SampleError
+from medray.errors import SampleError, SettingsError
 from medray.graphs.build import build_region_graph, node_feature_names, superpixel_labels
 from medray.graphs.features import TEXTURE
 from medray.image_settings import GraphRecipe
@@ -131,3 +131,18 @@ def test_a_value_that_is_not_finite_is_refused(value: float) -> None:
 def test_an_image_without_pixels_is_refused() -> None:
     with pytest.raises(SampleError, match="without pixels"):
         superpixel_labels(np.zeros((1, 0, 8), np.float32), RECIPE)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ({"neighbours": 0}, "--recipe.graph.neighbours is 0, and must be 1 or more"),
+        ({"regions": 0}, "--recipe.graph.regions is 0, and must be 1 or more"),
+        ({"iterations": 0}, "--recipe.graph.iterations is 0, and must be 1 or more"),
+        ({"compactness": -0.1}, "--recipe.graph.compactness is -0.1, and must be 0 or more"),
+        ({"blur_px": float("nan")}, "--recipe.graph.blur_px is nan, and must be 0 or more"),
+    ],
+)
+def test_a_recipe_that_makes_no_graph_is_refused(wrong: dict[str, float], rule: str) -> None:
+    with pytest.raises(SettingsError, match=rule):
+        GraphRecipe(**wrong)

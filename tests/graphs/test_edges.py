@@ -5,14 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from medray.graphs.build import build_region_graph, superpixel_labels
 from medray.graphs.features import STATISTICS
 from medray.image_settings import GraphRecipe
 from tests.graphs import by_hand
-from tests.graphs.ellipses import ellipses
+from tests.graphs.ellipses import achievable_accuracy, ellipses
 
 KNN = GraphRecipe(builder="knn", regions=60, neighbours=5)
 TREE = GraphRecipe(builder="multiscale", regions=80)
@@ -124,20 +122,30 @@ def test_merged_regions_have_the_features_of_their_union(image: np.ndarray, leve
 
 
 def test_the_most_alike_neighbours_merge_first(image: np.ndarray) -> None:
-    graph = build_region_graph(image[None], TREE)
+    graph, labels = build_region_graph(image[None], TREE), superpixel_labels(image[None], TREE)
     counts, parents = parts_of(graph)
-    flat = build_region_graph(image[None], replace(TREE, builder="superpixel"))
-    low, high = flat.edge_index.astype(int)
-    unlike = np.abs(flat.x[low, 1] - flat.x[high, 1]) + flat.edge_attr[:, 1]
-    order = np.argsort(unlike)
-    for edges in range(len(order)):
-        chosen = order[:edges]
-        links = coo_array((np.ones(edges), (low[chosen], high[chosen])), shape=(counts[0], counts[0]))
-        sets, which = connected_components(links, directed=False)
-        if sets == counts[1]:
-            break
-    pairs = set(zip(which.tolist(), parents[: counts[0]].tolist(), strict=True))
-    assert len(pairs) == counts[1]
+    merged = labels.copy()
+    while len(np.unique(merged)) > counts[1]:
+        pairs, _, contrasts = by_hand.adjacency(image, merged)
+        areas = np.bincount(merged.ravel())
+        means = np.bincount(merged.ravel(), image.ravel()) / np.maximum(areas, 1)
+        low, high = pairs
+        size = np.sqrt(areas[low] * areas[high] / (areas[low] + areas[high]))
+        best = np.argmin((np.abs(means[low] - means[high]) + contrasts) * size)
+        merged[merged == high[best]] = low[best]
+    assert len(set(zip(merged.ravel().tolist(), parents[labels].ravel().tolist(), strict=True))) == counts[1]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_coarse_level_keeps_to_true_borders(seed: int) -> None:
+    image, truth = ellipses(128, seed, 0.03)
+    recipe = replace(TREE, regions=150)
+    graph, labels = build_region_graph(image[None], recipe), superpixel_labels(image[None], recipe)
+    _, parents = parts_of(graph)
+    level = [labels, parents[labels], parents[parents[labels]]]
+    accuracy = [achievable_accuracy(one, truth) for one in level]
+    blocks = superpixel_labels(image[None], GraphRecipe(builder="grid", regions=150))
+    assert accuracy[1] > accuracy[0] - 0.02 and accuracy[1] > achievable_accuracy(blocks, truth)
 
 
 def test_an_image_of_one_region_has_one_on_every_level() -> None:
