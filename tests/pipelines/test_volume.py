@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.volumes import read_nifti
 from medray import cli, tables
+from medray.graphs.arrow import arrow_to_graphs
 from medray.graphs.volume_build import supervoxel_labels
 from medray.image_settings import GraphRecipe
 from medray.pipelines.index import index
@@ -101,6 +102,7 @@ def test_each_volume_on_a_grid_has_a_graph_that_can_be_painted_back(made):
     labels = supervoxel_labels(values, spacing, GraphRecipe(**recipe))
     means = [values[labels == region].mean() for region in range(graph["num_nodes"])]
     np.testing.assert_allclose(np.reshape(graph["x"], (len(means), -1))[:, 1], means, atol=1e-6)
+    arrow_to_graphs(table)[0].check()
     assert len(means) > 2 and table.num_rows == 1 and (graph["series_key"], graph["volume"]) == (row["series_key"], 0)
 
 
