@@ -112,6 +112,9 @@ VOLUMES = pa.schema(
         _field("series_key", pa.string(), "as in the index"),
         _field("volume", pa.int32(), "number within the series, from 0; null where the series has no volume"),
         _field("file", pa.string(), "the NIfTI file that holds it, beside this table; null where none can"),
+        _field(
+            "graphs", pa.string(), "the Parquet file of its region graph (--graphs), beside this table; null without"
+        ),
         _field("time_point", pa.int32(), "place on the file's fourth axis"),
         _field("slices", pa.int32(), "slices of the volume"),
         _field("rows", pa.int32(), "rows of a slice"),

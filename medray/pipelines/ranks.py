@@ -166,7 +166,7 @@ def model_inputs(settings: TrainSettings) -> dict[str, Any]:
     graph = family.input_kind != "image"
     return {
         "in_channels": settings.recipe.channels,
-        "node_features": len(node_feature_names(settings.recipe.graph)) if graph else 0,
+        "node_features": len(node_feature_names(settings.recipe.graph, settings.recipe.channels)) if graph else 0,
         "edge_features": len(edge_feature_names(settings.recipe.graph)) if graph else 0,
         "options": family.options_for(settings.recipe),
     }

@@ -1,11 +1,21 @@
 """`medray volume`: every series of an index has its rows, and a file for what lies on a grid."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.volumes import read_nifti
 from medray import cli, tables
+from medray.graphs.arrow import arrow_to_graphs
+from medray.graphs.volume_build import supervoxel_labels
+from medray.image_settings import GraphRecipe
 from medray.pipelines.index import index
+from medray.pipelines.volume_graphs import write_graphs
+from medray.pixels.geometry import GeometryStatus
+from medray.pixels.volume import build_volumes
 from medray.settings import IndexSettings
 from tests.archive.makers import dicom_bytes
 from tests.pipelines.road import here
@@ -75,6 +85,33 @@ def test_echoes_are_the_fourth_axis_of_one_file(made):
 def test_a_series_without_positions_has_a_row_and_no_file(made):
     (row,) = made[1]["placeless"]
     assert row["file"] is None and row["notes"] == ["without_geometry:1"]
+
+
+def test_each_volume_on_a_grid_has_a_graph_that_can_be_painted_back(made):
+    folder, rows = made
+    assert here("volume", "--index", str(folder / "index"), "--out", str(folder / "graphs"), "--graphs", "4").code == 0
+    found = tables.read_table(str(folder / "graphs")).to_pylist()
+    graphed = [row for row in found if row["graphs"]]
+    assert [row["file"].replace("nii.gz", "graphs.parquet") for row in graphed] == [row["graphs"] for row in graphed]
+    assert len(graphed) == 1 + 2 + 2 and all(row["graphs"] is None for row in rows["regular"])
+    (row,) = [row for row in graphed if row["series_key"] == rows["regular"][0]["series_key"]]
+    table = pq.read_table(folder / "graphs" / row["graphs"])
+    recipe, graph = json.loads(table.schema.metadata[b"medray"])["recipe"], table.to_pylist()[0]
+    values, spacing = read_nifti(folder / "graphs" / row["file"])[0][0].astype(np.float32), (2.5, 2.0, 1.0)
+    values = (values - np.float32(graph["mean"])) / np.float32(graph["deviation"])
+    labels = supervoxel_labels(values, spacing, GraphRecipe(**recipe))
+    means = [values[labels == region].mean() for region in range(graph["num_nodes"])]
+    np.testing.assert_allclose(np.reshape(graph["x"], (len(means), -1))[:, 1], means, atol=1e-6)
+    arrow_to_graphs(table)[0].check()
+    assert len(means) > 2 and table.num_rows == 1 and (graph["series_key"], graph["volume"]) == (row["series_key"], 0)
+
+
+def test_a_volume_whose_voxels_are_no_boxes_says_why_it_has_no_graph(tmp_path):
+    (volume,) = build_volumes([slice_bytes(k, ImagePositionPatient=[0.0, 0.8 * k, 2.5 * k]) for k in range(4)]).volumes
+    assert write_graphs(str(tmp_path / "a.parquet"), "key", [(0, volume)], 4) == ["no_graph:tilted"]
+    broken = replace(volume, geometry_status=GeometryStatus.REGULAR, values=volume.values * np.float32("nan"))
+    assert write_graphs(str(tmp_path / "a.parquet"), "key", [(0, broken)], 4) == ["no_graph:unsupported_pixels"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_of_the_patient_is_in_names_or_table(made):
