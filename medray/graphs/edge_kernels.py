@@ -44,7 +44,7 @@ def _table(nodes: int) -> Any:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _step(values: Any, one: int, other: int) -> float:
+def _step(values: Any, one: Any, other: Any) -> float:
     """Sum over channels of the |difference| of two pixels."""
     total = 0.0
     for channel in range(values.shape[0]):

@@ -56,7 +56,7 @@ def _redirect(kept: int, dropped: int, graph: Any, count: int, place: Any) -> in
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _measure(changed: int, graph: Any, count: int, nodes: Any, place: Any) -> int:
+def _measure(changed: Any, graph: Any, count: int, nodes: Any, place: Any) -> int:
     """Measure the edges of a region anew (of all for -1); the first of those whose ends are most alike."""
     ends, boundaries, unlike = graph
     areas, totals = nodes
