@@ -16,14 +16,12 @@ from medray.graphs.features import (
     DIRECTIONS,
     EDGE_FEATURES,
     KINDS,
-    STATISTICS,
     STORED_EDGE_FEATURES,
     node_feature_names,
 )
 from medray.graphs.region_graph import RegionGraph, index_type
 from medray.image_settings import GraphRecipe
 
-MEAN = STATISTICS.index("mean")
 POSITIONS = ("slice", "row", "column")
 LISTS = ("x", "pos", "edge_index", "edge_attr", "level")
 
@@ -158,21 +156,19 @@ def collate_arrow(table: pa.Table, edge_features: Sequence[str] | None = None) -
     nodes, edges, flat = _unpacked(table)
     ptr, edge_ptr = np.append(0, np.cumsum(nodes)), np.append(0, np.cumsum(edges))
     count, links = int(ptr[-1]), int(edge_ptr[-1])
-    x = flat["x"].reshape(count, -1 if count else MEAN + 1)
+    x = flat["x"].reshape(count, -1 if count else 2)
     pos = flat["pos"].reshape(count, -1 if count else 2)
     written, wanted = _edge_columns(pos.shape[1], edge_features)
     edge_index, batch = _empty((2, 2 * links), np.int64), _empty((count,), np.int64)
     edge_attr = _empty((2 * links, len(written)), np.float32)
     listed = (edge_ptr, flat["edge_index"].astype(np.uint32), flat["edge_attr"].reshape(-1, 2))
     kinds = (len(set(written) & set(DIRECTIONS)), KINDS[0] in written)
-    nodes_of = (x[:, MEAN].copy(), pos, flat["level"])
-    broken = join_graphs(ptr, listed, nodes_of, kinds, (edge_index, edge_attr, batch))
+    copy = _empty(x.shape, np.float32)
+    broken = join_graphs(ptr, listed, (x, pos, flat["level"]), kinds, (edge_index, edge_attr, batch, copy))
     if broken >= 0:
         raise ValueError(f"row {broken}: an edge names a node that does not exist")
     if wanted != written:
         edge_attr = edge_attr[:, [written.index(name) for name in wanted]]
-    copy = _empty(x.shape, np.float32)
-    copy[...] = x
     joined = {"x": copy, "edge_index": edge_index, "edge_attr": edge_attr, "batch": batch}
     return {**joined, "pos": pos, "level": flat["level"], "ptr": ptr}
 

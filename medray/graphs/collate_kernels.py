@@ -6,6 +6,10 @@ from typing import Any
 import numba
 import numpy as np
 
+from medray.graphs.features import STATISTICS
+
+MEAN = STATISTICS.index("mean")
+
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _fits(index: Any, nodes: int) -> bool:
@@ -103,17 +107,17 @@ def join_graphs(ptr: Any, edges: Any, nodes: Any, kinds: Any, out: Any) -> int:
         ptr: first node of each graph and the end, int64.
         edges: first undirected edge of each graph and the end, int64; uint32, flat: the sources of a graph's edges,
             then their targets, lexicographic; the stored features, float32 (edges, 2).
-        nodes: mean values (float32), positions (float32 (nodes, 2 or 3)), levels (uint8).
+        nodes: features (float32 (nodes, features)), positions (float32 (nodes, 2 or 3)), levels (uint8).
         kinds: how many directions to write (0, 2 or 3), and whether to write `to_parent` and `to_child`.
         out: int64 (2, 2 edges); float32 (2 edges, features): the `features.EDGE_FEATURES` that were chosen; int64
-            (nodes,): the graph of each node.
+            (nodes,): the graph of each node; float32 (nodes, features): a copy of the features.
 
     Returns:
         -1, or the number of a graph with an edge to a node that does not exist.
     """
     edge_ptr, pairs, stored = edges
-    mean, pos, level = nodes
-    index, attributes, batch = out
+    x, pos, level = nodes
+    index, attributes, batch, copy = out
     largest = 0
     for graph in range(len(ptr) - 1):
         largest = max(largest, ptr[graph + 1] - ptr[graph])
@@ -126,6 +130,7 @@ def join_graphs(ptr: Any, edges: Any, nodes: Any, kinds: Any, out: Any) -> int:
             return graph
         low, high, cursor = own[: end - first], own[end - first :], cursors[: node_end - node]
         _place_starts(low, high, 2 * first, cursor, ends)
-        here = (mean[node:node_end], pos[node:node_end], level[node:node_end])
+        copy[node:node_end] = x[node:node_end]
+        here = (copy[node:node_end, MEAN], pos[node:node_end], level[node:node_end])
         _join_graph(node, (high, stored[first:end], cursor, ends), here, kinds, (index, attributes))
     return -1

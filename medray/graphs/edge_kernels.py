@@ -44,7 +44,7 @@ def _table(nodes: int) -> Any:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _step(values: Any, one: int, other: int) -> float:
+def _step(values: Any, one: Any, other: Any) -> float:
     """Sum over channels of the |difference| of two pixels."""
     total = 0.0
     for channel in range(values.shape[0]):
@@ -113,7 +113,7 @@ def sum_edges(image: Any, labels: Any, runs: Any, contacts: Any, sums: Any, corn
     table = _table(sums.shape[0])
     for row in range(rows):
         for run in range(first[row] + 1, first[row + 1]):
-            at = starts[run]
+            at = np.int64(starts[run])
             _add_contact(table, sums, (flat[at - 1], flat[at]), 1.0, (_step(values, at, at - 1), channels))
     for contact in range(contacts.shape[0]):
         above, below = contacts[contact, 0], contacts[contact, 1]
@@ -166,7 +166,6 @@ def _sorted_edges(table: Any) -> Any:
     index = np.empty((2, len(found)), np.int32)
     sums = np.empty((len(found), 3), np.float64)
     for edge in range(len(found)):
-        low, high = found[edge] >> 32, found[edge] & 0xFFFFFFFF
-        index[0, edge], index[1, edge] = low, high
-        sums[edge] = edges[_slot(keys, low, high)]
+        index[0, edge], index[1, edge] = found[edge] >> 32, found[edge] & 0xFFFFFFFF
+        sums[edge] = edges[_slot(keys, index[0, edge], index[1, edge])]
     return index, sums

@@ -56,7 +56,7 @@ def _redirect(kept: int, dropped: int, graph: Any, count: int, place: Any) -> in
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _measure(changed: int, graph: Any, count: int, nodes: Any, place: Any) -> int:
+def _measure(changed: Any, graph: Any, count: int, nodes: Any, place: Any) -> int:
     """Measure the edges of a region anew (of all for -1); the first of those whose ends are most alike."""
     ends, boundaries, unlike = graph
     areas, totals = nodes
@@ -100,7 +100,7 @@ def merge_alike(graph: Any, nodes: Any, targets: Any, groups: Any) -> None:
     regions, count = len(areas), ends.shape[1]
     parent, place = np.arange(regions).astype(np.int32), np.full(regions, -1, np.int32)
     edges, left = (ends, boundaries, np.empty(count, np.float64)), regions
-    best = _measure(-1, edges, count, nodes, place)
+    best = _measure(np.int32(-1), edges, count, nodes, place)
     for level in range(len(targets)):
         while left > targets[level] and count:
             kept, dropped = ends[0, best], ends[1, best]

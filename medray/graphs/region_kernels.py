@@ -15,6 +15,9 @@ AREA, TOTAL, SQUARES, LOW, HIGH, GRADIENT, ROWS, COLUMNS, ROW_SQUARES, COLUMN_SQ
 )
 """Columns of the raw sums of a region."""
 
+AFTER, BEFORE = ((0, 1), (1, 0)), ((0, -1), (-1, 0))
+"""(down, right) of the next and of the last pixel along a row, and along a column."""
+
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _gradient_line(above: Any, line: Any, below: Any, out: Any) -> None:
@@ -61,15 +64,13 @@ def neighbour_line(plane: Any, labels: Any, row: int, step: Any, out: Any) -> No
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def central_differences(plane: Any, labels: Any, row: int, out: Any) -> None:
     """Twice the gradient of a row's pixels, under a mask, float32: to the right into out[0], down into out[1]."""
-    across, down, line = out
-    neighbour_line(plane, labels, row, (0, 1), across)
-    neighbour_line(plane, labels, row, (0, -1), line)
-    for index in range(len(line)):
-        across[index] -= line[index]
-    neighbour_line(plane, labels, row, (1, 0), down)
-    neighbour_line(plane, labels, row, (-1, 0), line)
-    for index in range(len(line)):
-        down[index] -= line[index]
+    line = out[2]
+    for axis in range(2):
+        difference = out[axis]
+        neighbour_line(plane, labels, row, AFTER[axis], difference)
+        neighbour_line(plane, labels, row, BEFORE[axis], line)
+        for index in range(len(line)):
+            difference[index] -= line[index]
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
