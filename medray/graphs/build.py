@@ -8,6 +8,7 @@ from jaxtyping import Float32, Int32
 from medray.errors import Reason, SampleError
 from medray.graphs.connectivity_kernels import connect, find_contacts, find_runs
 from medray.graphs.features import POSITION, STATISTICS, TEXTURE, node_feature_names
+from medray.graphs.plan import SlicPlan, block_labels, cell_grid, plan_slic
 from medray.graphs.region_graph import RegionGraph, index_type
 from medray.graphs.region_kernels import CONTRAST, LENGTH, PAIRS, describe_regions, sum_edges, sum_regions
 from medray.graphs.slic_kernels import blur as blur_into
@@ -16,15 +17,6 @@ from medray.graphs.texture import Runs, gaussian, texture_features
 from medray.image_settings import GraphRecipe
 
 __all__ = ["build_region_graph", "node_feature_names", "superpixel_labels"]
-
-BLUR_SHARE = 1 / 16
-"""Largest blur, in sides of a region: more than that erases what small regions could follow."""
-SMALLEST_BLUR_PX = 0.2
-"""Standard deviation below which a pixel's neighbours have a weight of less than 4e-6."""
-SMALLEST_SHARE = 0.25
-"""Share of the mean area below which a piece joins a neighbour. Source: Achanta et al. 2012."""
-STRIDE, STRIDE_FROM_SIDE = 3, 9.0
-"""Regions of at least this side move their centres by each third row: it costs no quality."""
 
 Image = Float32[np.ndarray, "channels rows columns"]
 Plane = Float32[np.ndarray, "rows columns"]
@@ -85,42 +77,17 @@ def _grey(image: Image) -> Plane:
 
 def _labels(plane: Plane, recipe: GraphRecipe) -> Labels:
     rows, columns = plane.shape
-    grid = _grid(rows, columns, recipe.regions)
-    return _blocks(rows, columns, grid) if recipe.builder == "grid" else _superpixels(plane, grid, recipe)
+    if recipe.builder == "grid":
+        return block_labels(rows, columns, cell_grid(rows, columns, recipe.regions))
+    return _superpixels(plane, plan_slic(rows, columns, recipe))
 
 
-def _grid(rows: int, columns: int, regions: int) -> tuple[int, int]:
-    """Rows and columns of about `regions` cells that are as square as they can be; no cell is less than a pixel."""
-    down = min(rows, max(1, round(math.sqrt(regions * rows / columns))))
-    across = min(columns, max(1, round(regions / down)))
-    return min(rows, max(1, round(regions / across))), across
-
-
-def _blocks(rows: int, columns: int, grid: tuple[int, int]) -> Labels:
-    """Blocks of equal size, or of sizes that differ by a pixel and lie mirrored about the centre where they can."""
-    row_band = np.searchsorted(_cuts(rows, grid[0]), np.arange(rows), "right")
-    column_band = np.searchsorted(_cuts(columns, grid[1]), np.arange(columns), "right")
-    labels: Labels = (row_band[:, None] * grid[1] + column_band).astype(np.int32)
-    return labels
-
-
-def _cuts(length: int, cells: int) -> np.ndarray:
-    """Where all blocks but the first start."""
-    cuts: np.ndarray = np.rint(np.arange(1, cells) * (length / cells))
-    return cuts
-
-
-def _superpixels(plane: Plane, grid: tuple[int, int], recipe: GraphRecipe) -> Labels:
-    area = plane.size / (grid[0] * grid[1])
-    side = math.sqrt(area)
-    sigma = min(recipe.blur_px, side * BLUR_SHARE)
+def _superpixels(plane: Plane, plan: SlicPlan) -> Labels:
     smooth = plane
-    if sigma > SMALLEST_BLUR_PX:
+    if plan.blur_px:
         smooth = np.empty_like(plane)
-        blur_into(plane, gaussian(sigma), smooth)
+        blur_into(plane, gaussian(plan.blur_px), smooth)
     labels = np.empty(plane.shape, np.int32)
-    weight = np.float32(recipe.compactness**2 / area)
-    stride = STRIDE if side >= STRIDE_FROM_SIDE else 1
-    slic(smooth, np.array(grid), weight, max(1, recipe.iterations), stride, labels)
-    connect(smooth, labels, math.ceil(SMALLEST_SHARE * area))
+    slic(smooth, np.array(plan.grid), plan.weight, plan.sweeps, plan.stride, labels)
+    connect(smooth, labels, plan.smallest)
     return labels
