@@ -191,14 +191,15 @@ def _evaluated(run: SeedRun, shard: Any) -> ShardStream:
 
 def _augmented(run: SeedRun, batches: Iterable[Batch], epoch: int, device: torch.device) -> Iterator[Batch]:
     """Training batches, each sample changed as its id, the epoch and the seed say."""
-    from medray.training.augment import augment_batch, augment_graphs, draw_batch  # loads compiled kernels
+    from medray.training import augment  # loads compiled kernels
 
+    graphs = augment.augment_graphs_on if device.type == "cuda" else augment.augment_graphs
     for batch in batches:
-        drawn = draw_batch(run.settings.augment, run.seed, epoch, batch.sample_ids)
+        drawn = augment.draw_batch(run.settings.augment, run.seed, epoch, batch.sample_ids)
         if run.builds_graphs:
-            yield augment_graphs(batch, drawn, run.settings.recipe)
+            yield graphs(batch.to(device), drawn, run.settings.recipe)
         else:
-            yield augment_batch(batch.to(device), drawn)
+            yield augment.augment_batch(batch.to(device), drawn)
 
 
 def _data(run: SeedRun, shards: dict[str, Any], device: torch.device) -> TrainingData:
