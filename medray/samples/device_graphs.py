@@ -11,7 +11,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from medray.errors import Reason, SampleError
-from medray.graphs.features import EDGE_FEATURES, STATISTICS, edge_feature_names
+from medray.graphs.features import EDGE_FEATURES, STATISTICS, edge_feature_names, node_feature_names
 from medray.graphs.plan import block_labels, cell_grid, plan_slic
 from medray.graphs.texture import gaussian
 from medray.image_settings import GraphRecipe
@@ -68,13 +68,23 @@ def _grey(images: Images) -> Planes:
 
 
 def _labels(planes: Planes, recipe: GraphRecipe) -> Labels:
+    return LABELLERS[recipe.builder](planes, recipe)
+
+
+def _blocks(planes: Planes, recipe: GraphRecipe) -> Labels:
     batch, rows, columns = planes.shape
-    if recipe.builder == "grid":
-        blocks = torch.from_numpy(block_labels(rows, columns, cell_grid(rows, columns, recipe.regions)))
-        return blocks.to(planes.device, torch.int64).expand(batch, -1, -1)
-    plan = plan_slic(rows, columns, recipe)
+    blocks = torch.from_numpy(block_labels(rows, columns, cell_grid(rows, columns, recipe.regions)))
+    return blocks.to(planes.device, torch.int64).expand(batch, -1, -1)
+
+
+def _superpixels(planes: Planes, recipe: GraphRecipe) -> Labels:
+    plan = plan_slic(planes.shape[1], planes.shape[2], recipe)
     smooth = blur_on(planes, gaussian(plan.blur_px)) if plan.blur_px else planes
     return connect_on(smooth, slic_on(smooth, plan), plan.smallest)
+
+
+LABELLERS = {"grid": _blocks, "superpixel": _superpixels}
+"""The builders that there are on a device."""
 
 
 def describe_labels_on(planes: Planes, labels: Labels, recipe: GraphRecipe) -> dict[str, Tensor | int]:
@@ -93,6 +103,7 @@ def describe_labels_on(planes: Planes, labels: Labels, recipe: GraphRecipe) -> d
         parts.append(texture_features_on(planes, regions))
     if recipe.position:
         parts.append(pos)
+    assert sum(part.shape[1] for part in parts) == len(node_feature_names(recipe))
     edge_index, edge_attr = _both_directions(regions, edges, x[:, STATISTICS.index("mean")], pos)
     wanted = [EDGE_FEATURES.index(name) for name in edge_feature_names(recipe)]
     return {
