@@ -46,25 +46,43 @@ class GraphRecipe:
     """How an image becomes a region graph.
 
     Attributes:
-        builder: `superpixel` (SLIC regions and their neighbours) or `grid` (equal blocks).
-        regions: superpixels asked for; the graph has about as many nodes.
+        builder: `superpixel` (SLIC regions and their neighbours), `grid` (equal blocks), `knn` (SLIC regions, each
+            joined to those that are nearest and most alike) or `multiscale` (SLIC regions, and what they merge into).
+        regions: superpixels asked for; the graph has about as many nodes (`multiscale`: 1.4 times as many).
         compactness: m in SLIC's distance (difference of values)^2 + (m * distance / side of a region)^2. Values of
             prepared images have a standard deviation of about 1, so 0.3 means: one region's side away counts as much
             as 0.3 standard deviations. On an image scaled to [0, 1] whose standard deviation is a third, that is 0.1.
+            Of several channels the difference's square is the mean of theirs. `knn` ranks regions by the same distance.
         iterations: SLIC sweeps.
         blur_px: standard deviation of the blur that places the regions, 1/16 of a region's side at the most; features
             come from the unblurred image.
+        neighbours: regions that each region of `knn` is joined to; it may be chosen by others, too.
         texture: add the texture statistics (multi-scale DoG, gradient, coherence, histogram) to the node features.
+        lbp: add the histogram of local binary patterns (10 bins) to the node features.
         position: add each region's (row, column) to the node features.
     """
 
-    builder: Literal["superpixel", "grid"] = "superpixel"
+    builder: Literal["superpixel", "grid", "knn", "multiscale"] = "superpixel"
     regions: int = 200
     compactness: float = 0.3
     iterations: int = 5
     blur_px: float = 1.0
+    neighbours: int = 8
     texture: bool = False
+    lbp: bool = False
     position: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no image can be given.
+
+        Raises:
+            SettingsError: a number out of its range.
+        """
+        _check("recipe.graph.regions", self.regions, self.regions >= 1, "1 or more")
+        _check("recipe.graph.compactness", self.compactness, self.compactness >= 0, "0 or more")
+        _check("recipe.graph.iterations", self.iterations, self.iterations >= 1, "1 or more")
+        _check("recipe.graph.blur_px", self.blur_px, self.blur_px >= 0, "0 or more")
+        _check("recipe.graph.neighbours", self.neighbours, self.neighbours >= 1, "1 or more")
 
 
 @dataclass(frozen=True)

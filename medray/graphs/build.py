@@ -1,93 +1,60 @@
 """Prepared images to region graphs: the only way, in training and in scoring."""
 
-import math
-
 import numpy as np
-from jaxtyping import Float32, Int32
 
-from medray.errors import Reason, SampleError
-from medray.graphs.connectivity_kernels import connect, find_contacts, find_runs
-from medray.graphs.features import POSITION, STATISTICS, TEXTURE, node_feature_names
-from medray.graphs.plan import SlicPlan, block_labels, cell_grid, plan_slic
+from medray.graphs.edges import edges_of_levels, merge_levels, nearest_edges
+from medray.graphs.features import node_feature_names
+from medray.graphs.label_map import AnyMask, Image, Labels, label_view, open_view
 from medray.graphs.region_graph import RegionGraph, index_type
-from medray.graphs.region_kernels import CONTRAST, LENGTH, PAIRS, describe_regions, sum_edges, sum_regions
-from medray.graphs.slic_kernels import blur as blur_into
-from medray.graphs.slic_kernels import mean_of_channels, slic
-from medray.graphs.texture import Runs, gaussian, texture_features
+from medray.graphs.region_sums import describe_edges, describe_nodes, sum_view
 from medray.image_settings import GraphRecipe
 
 __all__ = ["build_region_graph", "node_feature_names", "superpixel_labels"]
 
-Image = Float32[np.ndarray, "channels rows columns"]
-Plane = Float32[np.ndarray, "rows columns"]
-Labels = Int32[np.ndarray, "rows columns"]
 
-
-def build_region_graph(image: Image, recipe: GraphRecipe) -> RegionGraph:
+def build_region_graph(image: Image, recipe: GraphRecipe, mask: AnyMask | None = None) -> RegionGraph:
     """The region graph of an image.
 
     Args:
-        image: model input, about 0 in the mean and 1 in the standard deviation; channels are averaged.
+        image: model input, about 0 in the mean and 1 in the standard deviation.
         recipe: builder, regions, features.
+        mask: the pixels that are real, or of interest; None = all. What lies outside changes nothing: no region is
+            there, none reaches over it, and no feature reads it.
 
     Raises:
-        SampleError: `unsupported_pixels` where a value is not finite or there is no pixel.
+        SampleError: `unsupported_pixels` where a value inside the mask is not finite or there is no pixel;
+            `pixels_missing` where the mask leaves none.
+        ValueError: the mask is of another size than the image.
     """
-    plane = _grey(image)
-    labels = _labels(plane, recipe)
-    rows, columns = plane.shape
-    regions = int(labels.max()) + 1
-    runs: Runs = find_runs(labels)
-    sums = sum_regions(plane, labels, runs, regions)
-    contacts = find_contacts(runs[0], runs[1], columns)
-    pairs, edges = sum_edges(plane, labels, runs, contacts, sums, recipe.builder == "grid")
-    x = np.empty((regions, len(node_feature_names(recipe))), np.float32)
-    pos = np.empty((regions, 2), np.float32)
-    describe_regions(sums, rows, columns, x, pos)
-    if recipe.texture:
-        start = len(STATISTICS)
-        x[:, start : start + len(TEXTURE)] = texture_features(plane, labels, runs=runs, regions=regions)
-    if recipe.position:
-        x[:, -len(POSITION) :] = pos
-    lengths = edges[:, LENGTH] / math.sqrt(rows * columns / regions)
-    edge_attr = np.stack([lengths, edges[:, CONTRAST] / edges[:, PAIRS]], axis=1).astype(np.float32)
-    return RegionGraph(x, pos, pairs.astype(index_type(regions)), edge_attr)
+    view = open_view(image, mask)
+    sums = sum_view(view, label_view(view, recipe), recipe)
+    mean_area = view.area / len(sums)
+    levels, pairs, edges = [sums], sums.pairs, sums.edges
+    if recipe.builder == "knn":
+        pairs, edges = nearest_edges(sums, recipe, mean_area)
+    elif recipe.builder == "multiscale":
+        groups = merge_levels(sums)
+        levels += [sums.merged(group) for group in groups]
+        pairs, edges = edges_of_levels(levels, groups)
+    nodes = [describe_nodes(level, view.plane.shape, mean_area, recipe) for level in levels]
+    x, pos = (np.concatenate(parts) if len(levels) > 1 else parts[0] for parts in zip(*nodes, strict=True))
+    level = np.repeat(np.arange(len(levels), dtype=np.uint8), [len(one) for one in levels])
+    return RegionGraph(x, pos, pairs.astype(index_type(len(x))), describe_edges(edges, mean_area), level)
 
 
-def superpixel_labels(image: Image, recipe: GraphRecipe) -> Labels:
-    """The node of each pixel: the very regions of `build_region_graph`, for painting node scores.
+def superpixel_labels(image: Image, recipe: GraphRecipe, mask: AnyMask | None = None) -> Labels:
+    """The node of each pixel: the very regions (of level 0) of `build_region_graph`, for painting node scores.
+
+    Returns:
+        Numbers of nodes, -1 outside the mask.
 
     Raises:
-        SampleError: as `build_region_graph`.
+        SampleError, ValueError: as `build_region_graph`.
     """
-    return _labels(_grey(image), recipe)
-
-
-def _grey(image: Image) -> Plane:
-    plane = np.empty(image.shape[1:], np.float32)
-    if not image.size:
-        raise SampleError(Reason.UNSUPPORTED_PIXELS, "an image without pixels")
-    if not image.flags.writeable or not image.flags.c_contiguous:
-        image = np.array(image, np.float32, order="C")  # one signature for the kernels
-    bad = mean_of_channels(image.reshape(len(image), -1), plane.reshape(-1))
-    if bad:
-        raise SampleError(Reason.UNSUPPORTED_PIXELS, f"{bad} pixels are not finite")
-    return plane
-
-
-def _labels(plane: Plane, recipe: GraphRecipe) -> Labels:
-    rows, columns = plane.shape
-    if recipe.builder == "grid":
-        return block_labels(rows, columns, cell_grid(rows, columns, recipe.regions))
-    return _superpixels(plane, plan_slic(rows, columns, recipe))
-
-
-def _superpixels(plane: Plane, plan: SlicPlan) -> Labels:
-    smooth = plane
-    if plan.blur_px:
-        smooth = np.empty_like(plane)
-        blur_into(plane, gaussian(plan.blur_px), smooth)
-    labels = np.empty(plane.shape, np.int32)
-    slic(smooth, np.array(plan.grid), plan.weight, plan.sweeps, plan.stride, labels)
-    connect(smooth, labels, plan.smallest)
-    return labels
+    view = open_view(image, mask)
+    labels = label_view(view, recipe)
+    if labels.shape == image.shape[1:]:
+        return labels
+    full: Labels = np.full(image.shape[1:], -1, np.int32)
+    full[view.box] = labels
+    return full

@@ -11,67 +11,121 @@ import numpy as np
 def _fits(index: Any, nodes: int) -> bool:
     outside = 0
     for place in range(len(index)):
-        outside += (index[place] < 0) | (index[place] >= nodes)
+        outside += index[place] >= nodes
     return outside == 0
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _write(place: int, source: int, target: int, stored: Any, nodes: Any, out: Any) -> None:
-    """One directed edge with its derived features."""
-    mean, pos, scale = nodes
-    index, attributes = out
-    dy, dx = pos[source, 0] - pos[target, 0], pos[source, 1] - pos[target, 1]
-    index[0, place], index[1, place] = source, target
-    line = attributes[place]
-    line[0], line[1] = stored[0], stored[1]
-    line[2] = math.sqrt(dy * dy + dx * dx) * scale
-    line[3], line[4] = dy * scale, dx * scale
-    line[5] = mean[source] - mean[target]
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _place_starts(pairs: Any, node: int, end: int, first: int, cursor: Any) -> None:
-    """Where the edges that enter each node of one graph start; the graph's nodes are node … end."""
-    cursor[node:end] = 0
-    for edge in range(len(pairs)):
-        cursor[node + pairs[edge]] += 1
-    for target in range(node, end):
-        count = cursor[target]
+def _place_starts(low: Any, high: Any, first: int, cursor: Any, ends: Any) -> None:
+    """Where the edges that enter each node of one graph start, and where its edges to higher nodes start in `low`."""
+    cursor[:] = 0
+    for edge in range(len(high)):
+        cursor[high[edge]] += 1
+    edge, edges = 0, len(low)
+    for target in range(len(cursor)):
+        from_lower, ends[target] = cursor[target], edge
+        while edge < edges and low[edge] == target:
+            edge += 1
         cursor[target] = first
-        first += count
+        first += from_lower + edge - ends[target]
+    ends[len(cursor)] = edge
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def join_graphs(ptr: Any, edge_ptr: Any, pairs: Any, stored: Any, nodes: Any, out: Any) -> int:
+def _scale(level: Any, dims: int) -> Any:
+    """What turns shares of the longer side into sides of a region: regions of level 0, to the power of 1 / dims."""
+    count = 0
+    for node in range(len(level)):
+        count += level[node] == 0
+    return np.float32(math.sqrt(count) if dims == 2 else count ** (1 / 3))
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _write(line: Any, stored: Any, derived: Any, sign: Any, kinds: Any) -> None:
+    """Features of one directed edge; `derived` is told from its lower node to its higher one, `sign` turns it round."""
+    distance, dz, dy, dx, gap, rise = derived
+    directions, typed = kinds
+    nought = np.float32(0)  # added, it makes 0.0 of -0.0
+    line[0], line[1], line[2] = stored[0], stored[1], distance
+    column = 3
+    if directions == 3:
+        line[column] = sign * dz + nought
+        column += 1
+    if directions:
+        line[column], line[column + 1] = sign * dy + nought, sign * dx + nought
+        column += 2
+    line[column] = sign * gap + nought
+    if typed:
+        line[column + 1], line[column + 2] = sign * rise == 1, sign * rise == -1
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _join_graph(first: int, edges: Any, nodes: Any, kinds: Any, out: Any) -> None:
+    """Write both directions of the edges of one graph, whose first node is `first`; the others are counted from it.
+
+    Nodes go up: when one's turn comes, all edges from lower nodes have been written, and those from higher ones follow.
+    """
+    high, stored, cursor, ends = edges
+    mean, pos, level = nodes
+    index, attributes = out
+    sources, targets = index[0], index[1]
+    last = pos.shape[1] - 1
+    scale, there, back = _scale(level, last + 1), np.float32(1), np.float32(-1)
+    for one in range(len(mean)):
+        start, end, place = ends[one], ends[one + 1], cursor[one]
+        highs, kept = high[start:end], stored[start:end]
+        source, target = sources[place : place + end - start], targets[place : place + end - start]
+        lines = attributes[place : place + end - start]
+        y, x, value = pos[one, last - 1], pos[one, last], mean[one]
+        for edge in range(len(highs)):
+            other = highs[edge]
+            dz = np.float32(0)
+            dy, dx = y - pos[other, last - 1], x - pos[other, last]
+            squares = dy * dy + dx * dx
+            if last == 2:
+                dz = pos[one, 0] - pos[other, 0]
+                squares += dz * dz
+            gap, rise = value - mean[other], np.float32(level[other]) - np.float32(level[one])
+            derived = (math.sqrt(squares) * scale, dz * scale, dy * scale, dx * scale, gap, rise)
+            source[edge], target[edge] = first + other, first + one
+            _write(lines[edge], kept[edge], derived, back, kinds)
+            entry = cursor[other]
+            cursor[other] = entry + 1
+            sources[entry], targets[entry] = first + one, first + other
+            _write(attributes[entry], kept[edge], derived, there, kinds)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def join_graphs(ptr: Any, edges: Any, nodes: Any, kinds: Any, out: Any) -> int:
     """Write the directed edges of all graphs; sources ascend within a target.
 
     Args:
         ptr: first node of each graph and the end, int64.
-        edge_ptr: first undirected edge of each graph and the end, int64.
-        pairs: int32, flat: the sources of a graph's edges, then their targets, lexicographic.
-        stored: float32 (edges, 2).
-        nodes: mean values (float32), positions (float32 (nodes, 2)).
-        out: int64 (2, 2 edges) and float32 (2 edges, 6), in the order of `features.EDGE_FEATURES`.
+        edges: first undirected edge of each graph and the end, int64; uint32, flat: the sources of a graph's edges,
+            then their targets, lexicographic; the stored features, float32 (edges, 2).
+        nodes: mean values (float32), positions (float32 (nodes, 2 or 3)), levels (uint8).
+        kinds: how many directions to write (0, 2 or 3), and whether to write `to_parent` and `to_child`.
+        out: int64 (2, 2 edges); float32 (2 edges, features): the `features.EDGE_FEATURES` that were chosen; int64
+            (nodes,): the graph of each node.
 
     Returns:
         -1, or the number of a graph with an edge to a node that does not exist.
     """
-    mean, pos = nodes
-    cursor = np.empty(ptr[-1], np.int64)
+    edge_ptr, pairs, stored = edges
+    mean, pos, level = nodes
+    index, attributes, batch = out
+    largest = 0
     for graph in range(len(ptr) - 1):
-        node, first, end = ptr[graph], edge_ptr[graph], edge_ptr[graph + 1]
+        largest = max(largest, ptr[graph + 1] - ptr[graph])
+    cursors, ends = np.empty(largest, np.uint32), np.empty(largest + 1, np.uint32)
+    for graph in range(len(ptr) - 1):
+        node, node_end, first, end = ptr[graph], ptr[graph + 1], edge_ptr[graph], edge_ptr[graph + 1]
+        batch[node:node_end] = graph
         own = pairs[2 * first : 2 * end]
-        if not _fits(own, ptr[graph + 1] - node):
+        if not _fits(own, node_end - node):
             return graph
-        _place_starts(own, node, ptr[graph + 1], 2 * first, cursor)
-        record = (mean, pos, np.float32(math.sqrt(ptr[graph + 1] - node)))
-        low, high = own[: end - first], own[end - first :]
-        for edge in range(end - first):
-            source, target = node + low[edge], node + high[edge]
-            _write(cursor[target], source, target, stored[first + edge], record, out)
-            cursor[target] += 1
-        for edge in range(end - first):
-            source, target = node + high[edge], node + low[edge]
-            _write(cursor[target], source, target, stored[first + edge], record, out)
-            cursor[target] += 1
+        low, high, cursor = own[: end - first], own[end - first :], cursors[: node_end - node]
+        _place_starts(low, high, 2 * first, cursor, ends)
+        here = (mean[node:node_end], pos[node:node_end], level[node:node_end])
+        _join_graph(node, (high, stored[first:end], cursor, ends), here, kinds, (index, attributes))
     return -1

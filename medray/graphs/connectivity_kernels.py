@@ -1,6 +1,7 @@
 """Compiled loops that make every region one connected piece: run-length union-find, small pieces joined to a neighbour.
 
-Runs are the stretches of one label in one row; pieces are 4-connected runs of one label. Deterministic.
+Runs are the stretches of one label in one row; pieces are 4-connected runs of one label. Deterministic. Label -1 lies
+outside a mask, and stays.
 """
 
 from typing import Any
@@ -80,12 +81,20 @@ def _join(parent: Any, one: int, other: int) -> None:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
+def _gap(one: int, other: int, sizes: Any, totals: Any) -> float:
+    """Sum over channels of the |difference of means| of two pieces."""
+    gap = 0.0
+    for channel in range(totals.shape[1]):
+        gap += abs(totals[one, channel] / sizes[one] - totals[other, channel] / sizes[other])
+    return gap
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def _offer(piece: int, other: int, sizes: Any, totals: Any, best: Any) -> None:
     """Remember the neighbour whose mean is nearest; the earlier one where two are equally near."""
-    gap = abs(totals[piece] / sizes[piece] - totals[other] / sizes[other])
-    held = best[piece]
+    gap, held = _gap(piece, other, sizes, totals), best[piece]
     if held >= 0:
-        held_gap = abs(totals[piece] / sizes[piece] - totals[held] / sizes[held])
+        held_gap = _gap(piece, held, sizes, totals)
         if gap > held_gap or (gap == held_gap and other >= held):
             return
     best[piece] = other
@@ -93,18 +102,21 @@ def _offer(piece: int, other: int, sizes: Any, totals: Any, best: Any) -> None:
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _small_links(parent: Any, first: Any, contacts: Any, sizes: Any, smallest: int) -> Any:
-    """Pairs of neighbouring pieces of which one is too small, int32 (links, 2); a pair may stand there often."""
+    """Pairs of neighbouring pieces of which one is too small, int32 (links, 2); a pair may stand there often.
+
+    A piece outside the mask has size -1, and is in no pair.
+    """
     links = np.empty((len(parent) + contacts.shape[0], 2), np.int32)
     count = 0
     for row in range(len(first) - 1):
         for run in range(first[row] + 1, first[row + 1]):
             one, other = parent[run - 1], parent[run]
             links[count, 0], links[count, 1] = one, other
-            count += one != other and (sizes[one] < smallest or sizes[other] < smallest)
+            count += one != other and 0 < min(sizes[one], sizes[other]) < smallest
     for contact in range(contacts.shape[0]):
         one, other = parent[contacts[contact, 0]], parent[contacts[contact, 1]]
         links[count, 0], links[count, 1] = one, other
-        count += one != other and (sizes[one] < smallest or sizes[other] < smallest)
+        count += one != other and 0 < min(sizes[one], sizes[other]) < smallest
     return links[:count]
 
 
@@ -128,7 +140,8 @@ def _join_small(parent: Any, links: Any, sizes: Any, totals: Any, smallest: int)
                 _join(parent, one, other)
                 keep, drop = min(one, other), max(one, other)
                 sizes[keep] += sizes[drop]
-                totals[keep] += totals[drop]
+                for channel in range(totals.shape[1]):
+                    totals[keep, channel] += totals[drop, channel]
     return joined
 
 
@@ -136,17 +149,18 @@ def _join_small(parent: Any, links: Any, sizes: Any, totals: Any, smallest: int)
 def connect(image: Any, labels: Any, smallest: int) -> int:
     """Split labels into connected pieces, join pieces of fewer than `smallest` pixels to a neighbour, number the rest.
 
-    The neighbour is the one whose mean value is nearest. Two pieces that are large enough are never joined.
+    The neighbour is the one whose mean value is nearest. Two pieces that are large enough are never joined; a small
+    one that a mask leaves without neighbours stays.
 
     Args:
-        image: float32 (rows, columns), for the means.
+        image: float32 (channels, rows, columns), for the means.
         labels: int32 (rows, columns); replaced by numbers 0 … in the raster order of the regions' first pixels.
         smallest: pixels.
 
     Returns:
         The number of regions.
     """
-    values, flat = image.reshape(-1), labels.reshape(-1)
+    flat = labels.reshape(-1)
     starts, first = find_runs(labels)
     contacts = find_contacts(starts, first, labels.shape[1])
     runs = len(starts) - 1
@@ -155,18 +169,33 @@ def connect(image: Any, labels: Any, smallest: int) -> int:
         above, below = contacts[contact, 0], contacts[contact, 1]
         if flat[starts[above]] == flat[starts[below]]:
             _join(parent, above, below)
-    sizes, totals = np.zeros(runs, np.int64), np.zeros(runs, np.float64)
-    for run in range(runs):
-        parent[run] = _root(parent, run)
-        total = 0.0
-        for index in range(starts[run], starts[run + 1]):
-            total += values[index]
-        sizes[parent[run]] += starts[run + 1] - starts[run]
-        totals[parent[run]] += total
+    sizes, totals = _measure(image, flat, starts, parent)
     links = _small_links(parent, first, contacts, sizes, smallest)
     while _join_small(parent, links, sizes, totals, smallest):
         pass
     return _number(parent, starts, flat)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _measure(image: Any, flat: Any, starts: Any, parent: Any) -> Any:
+    """Pixels (-1 outside the mask) and sums of the values of each piece, at its root; every run is led to its root."""
+    channels, runs = image.shape[0], len(parent)
+    values = image.reshape(channels, len(flat))
+    sizes, totals = np.zeros(runs, np.int64), np.zeros((runs, channels), np.float64)
+    for run in range(runs):
+        root = parent[run] = _root(parent, run)
+        start, end = starts[run], starts[run + 1]
+        if flat[start] < 0:
+            sizes[root] = -1
+            continue
+        sizes[root] += end - start
+        for channel in range(channels):
+            line = values[channel, start:end]
+            total = 0.0
+            for index in range(len(line)):
+                total += line[index]
+            totals[root, channel] += total
+    return sizes, totals
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -175,6 +204,8 @@ def _number(parent: Any, starts: Any, flat: Any) -> int:
     number = np.empty(len(parent), np.int32)
     count = 0
     for run in range(len(parent)):
+        if flat[starts[run]] < 0:
+            continue
         root = _root(parent, run)
         if root == run:
             number[run] = count

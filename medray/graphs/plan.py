@@ -39,9 +39,9 @@ class SlicPlan:
     smallest: int
 
 
-def plan_slic(rows: int, columns: int, recipe: GraphRecipe) -> SlicPlan:
-    """The plan for images of that many rows and columns."""
-    grid = cell_grid(rows, columns, recipe.regions)
+def plan_slic(rows: int, columns: int, recipe: GraphRecipe, spread: float = 1.0) -> SlicPlan:
+    """The plan for images of that many rows and columns, which are `spread` times the pixels that become regions."""
+    grid = cell_grid(rows, columns, recipe.regions * spread)
     area = rows * columns / (grid[0] * grid[1])
     side = math.sqrt(area)
     sigma = min(recipe.blur_px, side * BLUR_SHARE)
@@ -49,13 +49,13 @@ def plan_slic(rows: int, columns: int, recipe: GraphRecipe) -> SlicPlan:
         grid=grid,
         blur_px=sigma if sigma > SMALLEST_BLUR_PX else 0.0,
         weight=np.float32(recipe.compactness**2 / area),
-        sweeps=max(1, recipe.iterations),
+        sweeps=recipe.iterations,
         stride=STRIDE if side >= STRIDE_FROM_SIDE else 1,
         smallest=math.ceil(SMALLEST_SHARE * area),
     )
 
 
-def cell_grid(rows: int, columns: int, regions: int) -> tuple[int, int]:
+def cell_grid(rows: int, columns: int, regions: float) -> tuple[int, int]:
     """Rows and columns of about `regions` cells that are as square as they can be; no cell is less than a pixel."""
     down = min(rows, max(1, round(math.sqrt(regions * rows / columns))))
     across = min(columns, max(1, round(regions / down)))

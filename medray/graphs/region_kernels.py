@@ -1,7 +1,7 @@
-"""Compiled loops from a label map to its region adjacency graph: raw sums, edges, features of nodes.
+"""Compiled loops from a label map to the raw sums of its regions, and from these to the features of nodes.
 
-They work run by run (see connectivity_kernels): a label is looked up once a run and an edge once a contact.
-No fastmath, float64 sums in raster order. Labels must be 0 … in connected regions, as `connect` leaves them.
+They work run by run (see connectivity_kernels): a label is looked up once a run. No fastmath, float64 sums in raster
+order. Labels must be 0 … in connected regions, as `connect` leaves them, and -1 outside a mask.
 """
 
 import math
@@ -15,9 +15,6 @@ AREA, TOTAL, SQUARES, LOW, HIGH, GRADIENT, ROWS, COLUMNS, ROW_SQUARES, COLUMN_SQ
 )
 """Columns of the raw sums of a region."""
 
-LENGTH, CONTRAST, PAIRS = range(3)
-"""Columns of the raw sums of an edge: pixel sides, sum of |difference|, pixel pairs."""
-
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _gradient_line(above: Any, line: Any, below: Any, out: Any) -> None:
@@ -30,6 +27,58 @@ def _gradient_line(above: Any, line: Any, below: Any, out: Any) -> None:
     for index, before, after in ((0, 0, min(1, last)), (last, max(last - 1, 0), last)):
         across, down = line[after] - line[before], below[index] - above[index]
         out[index] = np.float32(0.5) * math.sqrt(across * across + down * down)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _pick(near: Any, near_labels: Any, own: Any, out: Any) -> None:
+    for index in range(len(out)):
+        out[index] = near[index] if near_labels[index] >= 0 else own[index]
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def neighbour_line(plane: Any, labels: Any, row: int, step: Any, out: Any) -> None:
+    """The neighbours of a row's pixels; the pixel itself where there is no such pixel or it lies outside the mask.
+
+    Args:
+        plane: float32 (rows, columns).
+        labels: int32 (rows, columns), -1 outside the mask.
+        row: of the pixels.
+        step: (down, right): -1, 0 or 1 each.
+        out: float32 (columns,), out.
+    """
+    rows, columns = plane.shape
+    down, right = step
+    out[:] = plane[row]
+    if 0 <= row + down < rows:
+        first, end = max(0, -right), min(columns, columns - right)
+        near, near_labels = (
+            plane[row + down, first + right : end + right],
+            labels[row + down, first + right : end + right],
+        )
+        _pick(near, near_labels, plane[row, first:end], out[first:end])
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def central_differences(plane: Any, labels: Any, row: int, out: Any) -> None:
+    """Twice the gradient of a row's pixels, under a mask, float32: to the right into out[0], down into out[1]."""
+    across, down, line = out
+    neighbour_line(plane, labels, row, (0, 1), across)
+    neighbour_line(plane, labels, row, (0, -1), line)
+    for index in range(len(line)):
+        across[index] -= line[index]
+    neighbour_line(plane, labels, row, (1, 0), down)
+    neighbour_line(plane, labels, row, (-1, 0), line)
+    for index in range(len(line)):
+        down[index] -= line[index]
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _gradient_inside(plane: Any, labels: Any, row: int, work: Any, out: Any) -> None:
+    """`_gradient_line` under a mask: a neighbour that is not there has the pixel's own value."""
+    central_differences(plane, labels, row, work)
+    across, down, _ = work
+    for index in range(len(out)):
+        out[index] = np.float32(0.5) * math.sqrt(across[index] * across[index] + down[index] * down[index])
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -58,130 +107,81 @@ def _add_run(values: Any, gradient: Any, row: int, start: int, sums: Any) -> Non
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def sum_regions(image: Any, labels: Any, runs: Any, regions: int) -> Any:
-    """Raw sums of each region but for the perimeter inside the image.
+def _add_channels(image: Any, row: int, start: int, end: int, sums: Any) -> None:
+    """Add a run's values and their squares to the (channels, 2) sums of its region."""
+    for channel in range(image.shape[0]):
+        values = image[channel, row, start:end]
+        total, squares = 0.0, 0.0
+        for index in range(len(values)):
+            value = np.float64(values[index])
+            total += value
+            squares += value * value
+        sums[channel, 0] += total
+        sums[channel, 1] += squares
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def sum_regions(planes: Any, labels: Any, runs: Any, regions: int, masked: bool) -> Any:
+    """Raw sums of each region but for the perimeter inside the mask.
 
     Args:
-        image: float32 (rows, columns).
+        planes: the mean over the channels, float32 (rows, columns), and the image, float32 (channels, rows, columns).
         labels: int32 (rows, columns).
         runs: of `find_runs`.
         regions: how many.
+        masked: whether a label may be -1.
 
     Returns:
-        float64 (regions, 13); perimeter and border hold the pixel sides at the image's border.
+        float64 (regions, 13), perimeter and border hold the pixel sides at the image's border; and float64 (regions,
+        channels, 2): sums of the values and of their squares, (regions, 0, 2) where the image has one channel.
     """
+    plane, image = planes
     starts, first = runs
-    rows, columns = image.shape
+    rows, columns = plane.shape
     sums = np.zeros((regions, 13), np.float64)
+    colours = np.zeros((regions, image.shape[0] if image.shape[0] > 1 else 0, 2), np.float64)
     sums[:, LOW], sums[:, HIGH] = np.inf, -np.inf
     gradient = np.empty(columns, np.float32)
+    work = (np.empty(columns, np.float32), np.empty(columns, np.float32), np.empty(columns, np.float32))
     for row in range(rows):
-        line = image[row]
-        _gradient_line(image[max(row - 1, 0)], line, image[min(row + 1, rows - 1)], gradient)
+        line = plane[row]
+        if masked:
+            _gradient_inside(plane, labels, row, work, gradient)
+        else:
+            _gradient_line(plane[max(row - 1, 0)], line, plane[min(row + 1, rows - 1)], gradient)
         for run in range(first[row], first[row + 1]):
             start, end = starts[run] - row * columns, starts[run + 1] - row * columns
-            region = sums[labels[row, start]]
+            number = labels[row, start]
+            if number < 0:
+                continue
+            region = sums[number]
             _add_run(line[start:end], gradient[start:end], row, start, region)
             region[BORDER] += (start == 0) + (end == columns) + ((row == 0) + (row == rows - 1)) * (end - start)
+            if colours.shape[1]:
+                _add_channels(image, row, start, end, colours[number])
     sums[:, PERIMETER] = sums[:, BORDER]
-    return sums
+    return sums, colours
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _slot(keys: Any, one: int, other: int) -> int:
-    """Place of an edge in the open-addressed table; its key is written where it is new."""
-    low, high = min(one, other), max(one, other)
-    key = np.int64(low) << 32 | np.int64(high)
-    mask = len(keys) - 1
-    slot = (low * 73856093 ^ high * 19349663) & mask
-    while keys[slot] != key:
-        if keys[slot] < 0:
-            keys[slot] = key
-            break
-        slot = (slot + 1) & mask
-    return slot
+def add_rows(values: Any, group: Any, count: int) -> Any:
+    """Sums of the rows of each group: float64 (rows, columns) and int32 (rows,) to float64 (count, columns)."""
+    out = np.zeros((count, values.shape[1]), np.float64)
+    for row in range(values.shape[0]):
+        for column in range(values.shape[1]):
+            out[group[row], column] += values[row, column]
+    return out
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _add_contact(table: Any, sums: Any, one: int, other: int, length: float, contrast: float) -> None:
-    keys, edges = table
-    edge = edges[_slot(keys, one, other)]
-    edge[LENGTH] += length
-    edge[CONTRAST] += contrast
-    edge[PAIRS] += length
-    sums[one, PERIMETER] += length
-    sums[other, PERIMETER] += length
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _add_corners(image: Any, labels: Any, table: Any) -> None:
-    """Edges between regions that meet in a corner only: where a 2 x 2 window sees four of them."""
-    keys, edges = table
-    for row in range(image.shape[0] - 1):
-        for column in range(image.shape[1] - 1):
-            a, b = labels[row, column], labels[row, column + 1]
-            c, d = labels[row + 1, column], labels[row + 1, column + 1]
-            if a != b and a != c and b != d and c != d:
-                falling, rising = edges[_slot(keys, a, d)], edges[_slot(keys, b, c)]
-                falling[CONTRAST] += abs(np.float64(image[row, column]) - image[row + 1, column + 1])
-                rising[CONTRAST] += abs(np.float64(image[row, column + 1]) - image[row + 1, column])
-                falling[PAIRS] += 1
-                rising[PAIRS] += 1
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def sum_edges(image: Any, labels: Any, runs: Any, contacts: Any, sums: Any, corners: bool) -> Any:
-    """Pairs of neighbouring regions, each once; adds the perimeters inside the image to `sums`.
-
-    Args:
-        image: float32 (rows, columns).
-        labels: int32 (rows, columns) of 4-connected regions: their graph is planar, so that the table is large enough.
-        runs: of `find_runs`.
-        contacts: of `find_contacts`.
-        sums: of `sum_regions`.
-        corners: also join regions that meet in a corner only (length 0), for grids.
-
-    Returns:
-        int32 (2, edges), lower region first, in lexicographic order, and float64 (edges, 3).
-    """
-    starts, first = runs
-    columns = image.shape[1]
-    values, flat = image.reshape(-1), labels.reshape(-1)
-    capacity = 16
-    while capacity < 8 * sums.shape[0]:
-        capacity *= 2
-    table = (np.full(capacity, -1, np.int64), np.zeros((capacity, 3), np.float64))
-    for row in range(image.shape[0]):
-        for run in range(first[row] + 1, first[row + 1]):
-            at = starts[run]
-            step = abs(np.float64(values[at]) - values[at - 1])
-            _add_contact(table, sums, flat[at - 1], flat[at], 1.0, step)
-    for contact in range(contacts.shape[0]):
-        above, below = contacts[contact, 0], contacts[contact, 1]
-        one, other = flat[starts[above]], flat[starts[below]]
-        if one != other:
-            start = max(starts[above] + columns, starts[below])
-            end = min(starts[above + 1] + columns, starts[below + 1])
-            total = 0.0
-            for at in range(start, end):
-                total += abs(np.float64(values[at]) - values[at - columns])
-            _add_contact(table, sums, one, other, np.float64(end - start), total)
-    if corners:
-        _add_corners(image, labels, table)
-    return _sorted_edges(table)
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _sorted_edges(table: Any) -> Any:
-    keys, edges = table
-    found = np.sort(keys[keys >= 0])
-    index = np.empty((2, len(found)), np.int32)
-    sums = np.empty((len(found), 3), np.float64)
-    for edge in range(len(found)):
-        low, high = found[edge] >> 32, found[edge] & 0xFFFFFFFF
-        index[0, edge], index[1, edge] = low, high
-        sums[edge] = edges[_slot(keys, low, high)]
-    return index, sums
+def merge_regions(sums: Any, group: Any, count: int) -> Any:
+    """Raw sums of groups of regions, but for the perimeter, which still counts the boundaries within them."""
+    out = add_rows(sums, group, count)
+    out[:, LOW], out[:, HIGH] = np.inf, -np.inf
+    for region in range(sums.shape[0]):
+        raw = out[group[region]]
+        raw[LOW], raw[HIGH] = min(raw[LOW], sums[region, LOW]), max(raw[HIGH], sums[region, HIGH])
+    return out
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -197,9 +197,17 @@ def _axes(sums: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def describe_regions(sums: Any, rows: int, columns: int, x: Any, pos: Any) -> None:
-    """The twelve invariant features into the first columns of `x`, centroids into `pos`; formulas in features.py."""
-    expected = rows * columns / sums.shape[0]
+def describe_regions(sums: Any, shape: Any, expected: float, x: Any, pos: Any) -> None:
+    """The twelve invariant features into the first columns of `x`, centroids into `pos`; formulas in features.py.
+
+    Args:
+        sums: of `sum_regions` or `merge_regions`, perimeters complete.
+        shape: rows and columns of the image.
+        expected: mean area of the image's regions, in pixels.
+        x: float32 (regions, 12 or more), out.
+        pos: float32 (regions, 2), out.
+    """
+    rows, columns = shape
     side, diagonal = float(max(rows, columns)), math.sqrt(rows * rows + columns * columns) / 2
     for region in range(sums.shape[0]):
         raw, out = sums[region], x[region]

@@ -1,4 +1,4 @@
-"""Compiled loops of SLIC on grey images: blur, assignment and update of the centres.
+"""Compiled loops of SLIC on images of one or several channels: blur, assignment and update of the centres.
 
 No fastmath: sums keep their order and nothing is fused, so that the same image gives the same labels on every machine.
 Every function takes C-contiguous writeable arrays of one type each, so that it has one signature and one cache entry:
@@ -83,30 +83,54 @@ def _assign_row(values: Any, ramp: Any, distance: Any, labels: Any, number: Any,
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _add_runs(values: Any, labels: Any, row: int, sums: Any) -> None:
-    """Add one row to the sums (count, row, column, value) of its labels, run by run."""
-    start, columns = 0, len(values)
+def _add_gap(values: Any, middle: Any, gap: Any) -> None:
+    for index in range(len(values)):
+        difference = values[index] - middle
+        gap[index] += difference * difference
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _assign_gaps(gap: Any, ramp: Any, distance: Any, labels: Any, number: Any, terms: Any) -> None:
+    """`_assign_row` for several channels: the squared differences are summed already, and count by their mean."""
+    share, offset, row_term, weight = terms
+    for index in range(len(gap)):
+        across = ramp[index] + offset
+        found = gap[index] * share + (weight * (across * across) + row_term)
+        closer = found < distance[index]
+        distance[index] = found if closer else distance[index]
+        labels[index] = number if closer else labels[index]
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _add_runs(image: Any, labels: Any, row: int, sums: Any) -> None:
+    """Add one row to the sums (count, row, column, each channel's values) of its labels, run by run."""
+    start, columns = 0, len(labels)
     while start < columns:
         label = labels[start]
-        total = np.float64(values[start])
         end = start + 1
         while end < columns and labels[end] == label:
-            total += values[end]
             end += 1
-        count = np.float64(end - start)
-        sums[label, 0] += count
-        sums[label, 1] += count * row
-        sums[label, 2] += count * (start + end - 1) * 0.5
-        sums[label, 3] += total
+        if label >= 0:
+            count = np.float64(end - start)
+            sums[label, 0] += count
+            sums[label, 1] += count * row
+            sums[label, 2] += count * (start + end - 1) * 0.5
+            for channel in range(image.shape[0]):
+                values = image[channel, row, start:end]
+                total = np.float64(values[0])
+                for index in range(1, len(values)):
+                    total += values[index]
+                sums[label, 3 + channel] += total
         start = end
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _assign_near(values: Any, row: int, centres: Any, frame: Any, work: Any) -> None:
+def _assign_near(image: Any, row: int, centres: Any, frame: Any, work: Any) -> None:
     """Every centre near one row against that row."""
     grid, reach, weight = frame
-    ramp, distance, labels, low, high = work
-    columns = len(values)
+    ramp, distance, labels, low, high, gap = work
+    channels, _, columns = image.shape
+    share = np.float32(1) / np.float32(channels)
     for band in range(grid[0]):
         if row < low[band] - reach[0] or row > high[band] + reach[0]:
             continue
@@ -118,10 +142,16 @@ def _assign_near(values: Any, row: int, centres: Any, frame: Any, work: Any) -> 
             end = min(columns, int(np.floor(centres[number, 1] + reach[1])) + 1)
             if start >= end:
                 continue
-            row_term = weight * down * down
-            terms = (centres[number, 2], np.float32(start) - centres[number, 1], row_term, weight)
-            near, here, ours = values[start:end], distance[start:end], labels[start:end]
-            _assign_row(near, ramp[: end - start], here, ours, np.int32(number), terms)
+            offset, row_term = np.float32(start) - centres[number, 1], weight * down * down
+            near, here, ours = ramp[: end - start], distance[start:end], labels[start:end]
+            if channels == 1:
+                terms = (centres[number, 2], offset, row_term, weight)
+                _assign_row(image[0, row, start:end], near, here, ours, np.int32(number), terms)
+                continue
+            gap[: end - start] = 0
+            for channel in range(channels):
+                _add_gap(image[channel, row, start:end], centres[number, 2 + channel], gap)
+            _assign_gaps(gap[: end - start], near, here, ours, np.int32(number), (share, offset, row_term, weight))
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -130,45 +160,73 @@ def _move(centres: Any, sums: Any) -> None:
     for number in range(centres.shape[0]):
         count = sums[number, 0]
         if count > 0:
-            for part in range(3):
+            for part in range(centres.shape[1]):
                 centres[number, part] = np.float32(sums[number, part + 1] / count)
     sums[:] = 0
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _first_centres(image: Any, grid: Any) -> Any:
-    rows, columns = image.shape
-    centres = np.empty((grid[0] * grid[1], 3), np.float32)
+    """Row, column and values of the middle of each cell."""
+    channels, rows, columns = image.shape
+    centres = np.empty((grid[0] * grid[1], 2 + channels), np.float32)
     for number in range(centres.shape[0]):
         row = (number // grid[1] + 0.5) * rows / grid[0] - 0.5
         column = (number % grid[1] + 0.5) * columns / grid[1] - 0.5
         centres[number, 0], centres[number, 1] = row, column
-        centres[number, 2] = image[int(row + 0.5), int(column + 0.5)]
+        for channel in range(channels):
+            centres[number, 2 + channel] = image[channel, int(row + 0.5), int(column + 0.5)]
     return centres
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def slic(image: Any, grid: Any, weight: Any, sweeps: int, stride: int, labels: Any) -> None:
+def _centres_inside(image: Any, inside: Any, grid: Any, cells: Any, sums: Any) -> Any:
+    """Means of what each cell has inside the mask. Of cells that lie half outside the others take what they reach."""
+    rows, columns = inside.shape
+    line = np.empty(columns, np.int32)
+    for row in range(rows):
+        first = np.int32(row * grid[0] // rows * grid[1])
+        for column in range(columns):
+            line[column] = first + cells[column] if inside[row, column] else np.int32(-1)
+        _add_runs(image, line, row, sums)
+    half = rows * columns / (2 * sums.shape[0])
+    for number in range(sums.shape[0]):
+        sums[number, 0] = sums[number, 0] if sums[number, 0] >= half else 0.0
+    centres = np.full((sums.shape[0], sums.shape[1] - 1), np.inf, np.float32)  # no pixel reaches these
+    _move(centres, sums)
+    return centres
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _leave_out(inside: Any, labels: Any) -> None:
+    for column in range(len(labels)):
+        labels[column] = labels[column] if inside[column] else np.int32(-1)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def slic(view: Any, grid: Any, weight: Any, sweeps: int, stride: int, labels: Any) -> None:
     """Label each pixel with its nearest centre; regions may still fall into pieces.
 
-    The distance of a pixel to a centre is (difference of values)^2 + weight * (distance in pixels)^2, and a centre
-    reaches as far as the next ones of the first grid.
+    The distance of a pixel to a centre is the mean over channels of (difference of values)^2, plus weight * (distance
+    in pixels)^2, and a centre reaches as far as the next ones of the first grid.
 
     Args:
-        image: float32 (rows, columns).
+        view: the image, float32 (channels, rows, columns), and its mask, bool (rows, columns), or (0, 0) for none.
         grid: rows and columns of the first centres, int64.
         weight: float32.
         sweeps: at least 1. The last one labels every row; those before it move the centres.
         stride: sweeps that move the centres look at each stride-th row.
-        labels: int32 (rows, columns), out: numbers of centres.
+        labels: int32 (rows, columns), out: numbers of centres, -1 outside the mask.
     """
-    rows, columns = image.shape
-    centres = _first_centres(image, grid)
-    sums = np.zeros((centres.shape[0], 4), np.float64)
+    image, inside = view
+    channels, rows, columns = image.shape
+    sums = np.zeros((grid[0] * grid[1], 3 + channels), np.float64)
     reach = (np.float32(1.25 * rows / grid[0]), np.float32(1.25 * columns / grid[1]))
     ramp = np.arange(columns).astype(np.float32)
-    distance = np.empty(columns, np.float32)
+    distance, gap = np.empty(columns, np.float32), np.empty(columns, np.float32)
     cells = ((ramp + np.float32(0.5)) * grid[1] / columns).astype(np.int32)
+    masked = len(inside) > 0
+    centres = _centres_inside(image, inside, grid, cells, sums) if masked else _first_centres(image, grid)
     low, high = np.empty(grid[0], np.float32), np.empty(grid[0], np.float32)
     for sweep in range(sweeps):
         last = sweep == sweeps - 1
@@ -181,8 +239,10 @@ def slic(image: Any, grid: Any, weight: Any, sweeps: int, stride: int, labels: A
             for column in range(columns):
                 line[column] = first + cells[column]
             distance[:] = np.inf
-            _assign_near(image[row], row, centres, (grid, reach, weight), (ramp, distance, line, low, high))
+            _assign_near(image, row, centres, (grid, reach, weight), (ramp, distance, line, low, high, gap))
+            if masked:
+                _leave_out(inside[row], line)
             if not last:
-                _add_runs(image[row], line, row, sums)
+                _add_runs(image, line, row, sums)
         if not last:
             _move(centres, sums)

@@ -166,7 +166,7 @@ def model_inputs(settings: TrainSettings) -> dict[str, Any]:
     graph = family.input_kind == "graph"
     return {
         "in_channels": settings.recipe.channels,
-        "node_features": len(node_feature_names(settings.recipe.graph)) if graph else 0,
+        "node_features": len(node_feature_names(settings.recipe.graph, settings.recipe.channels)) if graph else 0,
         "edge_features": len(edge_feature_names(settings.recipe.graph)) if graph else 0,
         "options": family.options_for(settings.recipe),
     }
@@ -191,13 +191,15 @@ def _evaluated(run: SeedRun, shard: Any) -> ShardStream:
 
 def _augmented(run: SeedRun, batches: Iterable[Batch], epoch: int, device: torch.device) -> Iterator[Batch]:
     """Training batches, each sample changed as its id, the epoch and the seed say."""
-    from medray.training import augment  # loads compiled kernels
+    from medray.samples.device_graphs import has_device_path  # these load compiled kernels
+    from medray.training import augment
 
-    graphs = augment.augment_graphs_on if device.type == "cuda" else augment.augment_graphs
+    there = device.type == "cuda" and has_device_path(run.settings.recipe)
+    graphs = augment.augment_graphs_on if there else augment.augment_graphs
     for batch in batches:
         drawn = augment.draw_batch(run.settings.augment, run.seed, epoch, batch.sample_ids)
         if run.builds_graphs:
-            yield graphs(batch.to(device), drawn, run.settings.recipe)
+            yield graphs(batch.to(device) if there else batch, drawn, run.settings.recipe)
         else:
             yield augment.augment_batch(batch.to(device), drawn)
 

@@ -11,17 +11,25 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from medray.errors import Reason, SampleError
-from medray.graphs.features import EDGE_FEATURES, STATISTICS, edge_feature_names, node_feature_names
-from medray.graphs.plan import block_labels, cell_grid, plan_slic
+from medray.graphs.features import STATISTICS, STORED_EDGE_FEATURES, edge_feature_names, node_feature_names
+from medray.graphs.plan import block_labels, plan_slic
 from medray.graphs.texture import gaussian
 from medray.image_settings import GraphRecipe
 from medray.samples.device_connectivity import Planes, connect_on
 from medray.samples.device_regions import Edges, Regions, describe_regions, find_edges
 from medray.samples.device_slic import blur_on, slic_on
 from medray.samples.device_texture import texture_features_on
+from medray.settings import Recipe
 
-Images = Float32[Tensor, "batch channels rows columns"]
+Images = Float32[Tensor, "batch 1 rows columns"]
 Labels = Int64[Tensor, "batch rows columns"]
+EDGE_COLUMNS = (*STORED_EDGE_FEATURES, "distance", "dy", "dx", "mean_difference")
+"""Those of `features.EDGE_FEATURES` that images of one level have, in the order in which they are made here."""
+
+
+def has_device_path(recipe: Recipe) -> bool:
+    """Whether `build_graphs_on` makes the graphs that a recipe asks for."""
+    return recipe.channels == 1 and recipe.graph.builder in LABELLERS and not recipe.graph.lbp
 
 
 @torch.no_grad()
@@ -29,8 +37,8 @@ def build_graphs_on(images: Images, recipe: GraphRecipe) -> dict[str, Tensor | i
     """The region graphs of a batch, on the device of the images.
 
     Args:
-        images: model inputs, about 0 in the mean and 1 in the standard deviation; channels are averaged.
-        recipe: builder, regions, features.
+        images: model inputs, about 0 in the mean and 1 in the standard deviation.
+        recipe: builder, regions, features; `has_device_path` must hold.
 
     Returns:
         As `graphs.arrow.collate_arrow`, with `num_graphs`, and the `label_map` (batch, rows, columns; int64): which
@@ -58,9 +66,6 @@ def _grey(images: Images) -> Planes:
     if not images.numel():
         raise SampleError(Reason.UNSUPPORTED_PIXELS, "an image without pixels")
     planes = images[:, 0]
-    for channel in images.unbind(1)[1:]:
-        planes = planes + channel
-    planes = planes / images.shape[1]
     bad = int((~planes.isfinite()).sum())
     if bad:
         raise SampleError(Reason.UNSUPPORTED_PIXELS, f"{bad} pixels are not finite")
@@ -73,7 +78,7 @@ def _labels(planes: Planes, recipe: GraphRecipe) -> Labels:
 
 def _blocks(planes: Planes, recipe: GraphRecipe) -> Labels:
     batch, rows, columns = planes.shape
-    blocks = torch.from_numpy(block_labels(rows, columns, cell_grid(rows, columns, recipe.regions)))
+    blocks = torch.from_numpy(block_labels(rows, columns, plan_slic(rows, columns, recipe).grid))
     return blocks.to(planes.device, torch.int64).expand(batch, -1, -1)
 
 
@@ -105,7 +110,7 @@ def describe_labels_on(planes: Planes, labels: Labels, recipe: GraphRecipe) -> d
         parts.append(pos)
     assert sum(part.shape[1] for part in parts) == len(node_feature_names(recipe))
     edge_index, edge_attr = _both_directions(regions, edges, x[:, STATISTICS.index("mean")], pos)
-    wanted = [EDGE_FEATURES.index(name) for name in edge_feature_names(recipe)]
+    wanted = [EDGE_COLUMNS.index(name) for name in edge_feature_names(recipe)]
     return {
         "x": torch.cat(parts, dim=1),
         "edge_index": edge_index,
@@ -120,7 +125,7 @@ def describe_labels_on(planes: Planes, labels: Labels, recipe: GraphRecipe) -> d
 def _both_directions(
     regions: Regions, edges: Edges, mean: Float32[Tensor, " regions"], pos: Float32[Tensor, "regions 2"]
 ) -> tuple[Int64[Tensor, "2 both"], Float32[Tensor, "both 6"]]:
-    """Edges by target, then source, with `features.EDGE_FEATURES`."""
+    """Edges by target, then source, with `EDGE_COLUMNS`."""
     pairs, sums = edges
     length, contrast, sides = sums.T
     stored = torch.stack([length / regions.expected[pairs[0]].sqrt(), contrast / sides], dim=1).float().repeat(2, 1)

@@ -22,7 +22,7 @@ SAMPLE = pa.schema(
         pa.field("image", pa.large_list(pa.float32())),  # (channels, size, size), flat; empty where not ok
     ]
 )
-GRAPH_COLUMNS = ("num_nodes", "num_edges", "x", "pos", "edge_index", "edge_attr")
+GRAPH_COLUMNS = ("num_nodes", "num_edges", "x", "pos", "edge_index", "edge_attr", "level")
 
 
 def sample_table(samples: list[dict[str, Any]], images: pa.Array) -> pa.Table:

@@ -9,18 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from medray.errors import SampleError
+from medray.errors import SampleError, SettingsError
 from medray.graphs.build import build_region_graph, node_feature_names, superpixel_labels
 from medray.graphs.features import TEXTURE
 from medray.image_settings import GraphRecipe
 from tests.graphs.ellipses import ellipses
 
 RECIPE = GraphRecipe(regions=60)
+PARTS = ("x", "pos", "edge_index", "edge_attr", "level")
+BUILDERS = ("superpixel", "grid", "knn", "multiscale")
 GRID = GraphRecipe(builder="grid", regions=64, texture=True)
 
 
 def same(one, other) -> bool:
-    return all(np.array_equal(getattr(one, n), getattr(other, n)) for n in ("x", "pos", "edge_index", "edge_attr"))
+    return all(np.array_equal(getattr(one, n), getattr(other, n)) for n in PARTS)
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, replace(RECIPE, blur_px=0.0, compactness=0.01), GRID])
@@ -34,13 +36,21 @@ def test_labels_are_a_partition_into_connected_regions(rows: int, columns: int, 
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 90), st.sampled_from(["superpixel", "grid"]))
-def test_images_of_any_size_make_a_sound_graph(rows: int, columns: int, regions: int, builder: str) -> None:
-    recipe = GraphRecipe(builder=builder, regions=regions, texture=True, position=True)
-    image = ellipses(40, 5)[0][None, :rows, :columns]
-    graph = build_region_graph(image, recipe)
+@given(
+    st.integers(1, 40), st.integers(1, 40), st.integers(1, 90), st.sampled_from(BUILDERS), st.sampled_from([1, 2, 3]),
+    st.sampled_from([None, 0.02, 0.5, 0.9]),
+)  # fmt: skip
+def test_images_and_masks_of_any_kind_make_a_sound_graph(rows, columns, regions, builder, channels, share) -> None:
+    recipe = GraphRecipe(builder=builder, regions=regions, texture=True, lbp=True, position=True)
+    image = np.stack([ellipses(40, k)[0][:rows, :columns] for k in range(channels)])
+    mask = None if share is None else np.random.default_rng(regions).random((rows, columns)) < share
+    if mask is not None:
+        mask[rows // 2, columns // 2] = True
+    graph, labels = build_region_graph(image, recipe, mask), superpixel_labels(image, recipe, mask)
     graph.check()
-    assert graph.num_nodes == superpixel_labels(image, recipe).max() + 1 <= rows * columns
+    assert np.count_nonzero(graph.level == 0) == labels.max() + 1
+    assert np.array_equal(labels >= 0, np.ones((rows, columns), bool) if mask is None else mask)
+    assert graph.x.shape[1] == len(node_feature_names(recipe, channels))
 
 
 @pytest.mark.parametrize(("size", "regions"), [(28, 81), (64, 100), (128, 200), (224, 196)])
@@ -91,15 +101,6 @@ def test_a_turned_image_has_almost_the_same_superpixel_features() -> None:
     np.testing.assert_allclose(turned.mean(axis=0), x.mean(axis=0), atol=0.03)
 
 
-def test_colours_count_by_their_mean() -> None:
-    drawn = np.random.default_rng(0)
-    image = drawn.normal(size=(3, 40, 40)).astype(np.float32)
-    assert same(build_region_graph(np.repeat(image[:1], 2, axis=0), RECIPE), build_region_graph(image[:1], RECIPE))
-    x = build_region_graph(image, RECIPE).x
-    labels = superpixel_labels(image, RECIPE)
-    np.testing.assert_allclose(x[0, 1], image.mean(axis=0)[labels == 0].mean(), rtol=1e-4)
-
-
 def test_read_only_and_sliced_images_give_the_same_graph() -> None:
     wide = ellipses(64, 4)[0][None]
     frozen = wide[:, :50, ::2].copy()
@@ -130,3 +131,18 @@ def test_a_value_that_is_not_finite_is_refused(value: float) -> None:
 def test_an_image_without_pixels_is_refused() -> None:
     with pytest.raises(SampleError, match="without pixels"):
         superpixel_labels(np.zeros((1, 0, 8), np.float32), RECIPE)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ({"neighbours": 0}, "--recipe.graph.neighbours is 0, and must be 1 or more"),
+        ({"regions": 0}, "--recipe.graph.regions is 0, and must be 1 or more"),
+        ({"iterations": 0}, "--recipe.graph.iterations is 0, and must be 1 or more"),
+        ({"compactness": -0.1}, "--recipe.graph.compactness is -0.1, and must be 0 or more"),
+        ({"blur_px": float("nan")}, "--recipe.graph.blur_px is nan, and must be 0 or more"),
+    ],
+)
+def test_a_recipe_that_makes_no_graph_is_refused(wrong: dict[str, float], rule: str) -> None:
+    with pytest.raises(SettingsError, match=rule):
+        GraphRecipe(**wrong)

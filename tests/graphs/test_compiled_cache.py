@@ -33,19 +33,23 @@ def test_processes_that_compile_at_the_same_time_agree_and_the_next_one_reads_th
 
 
 SIGNATURES = """
+import itertools
 import numpy as np
-from medray.graphs import build, collate_kernels, connectivity_kernels, region_kernels, slic_kernels, texture_kernels
+from medray.graphs import build, collate_kernels, connectivity_kernels, edge_kernels, merge_kernels
+from medray.graphs import neighbour_kernels, region_kernels, slic_kernels, texture_kernels
 from medray.graphs.arrow import collate_arrow, graphs_to_arrow
+from medray.graphs.features import edge_feature_names
 from medray.image_settings import GraphRecipe
 frozen = np.random.default_rng(0).normal(size=(3, 30, 60)).astype(np.float32)
 frozen.setflags(write=False)
 for image in (frozen, frozen[:1, ::2], frozen[1:].copy(), frozen[:, :1]):
-    for builder in ("superpixel", "grid"):
-        recipe = GraphRecipe(builder=builder, regions=20, texture=True)
-        graphs = graphs_to_arrow([build.build_region_graph(image, recipe)])
-        collate_arrow(graphs)
+    for builder, mask in itertools.product(("superpixel", "grid", "knn", "multiscale"), (None, image[0] < 1)):
+        recipe = GraphRecipe(builder=builder, regions=20, texture=True, lbp=True)
+        graphs = graphs_to_arrow([build.build_region_graph(image, recipe, mask)])
+        collate_arrow(graphs, edge_feature_names(recipe))
         collate_arrow(graphs.slice(0, 0))
-modules = (slic_kernels, connectivity_kernels, region_kernels, texture_kernels, collate_kernels)
+modules = (slic_kernels, connectivity_kernels, region_kernels, edge_kernels, texture_kernels, collate_kernels)
+modules += (merge_kernels, neighbour_kernels)
 kernels = {name: value for module in modules for name, value in vars(module).items() if hasattr(value, "signatures")}
 print(len(kernels), [name for name, kernel in kernels.items() if len(kernel.signatures) > 1])
 """

@@ -61,3 +61,24 @@ def test_a_blank_image_has_no_texture() -> None:
     found = texture_of(np.zeros((32, 32), np.float32))
     assert all(np.all(found[name] == 0) for name in TEXTURE if not name.startswith("histogram"))
     assert np.all(found["histogram_4"] == 1)
+
+
+def test_patterns_are_those_of_scikit_image() -> None:
+    feature = pytest.importorskip("skimage.feature")
+    whole = np.random.default_rng(2).integers(0, 60_000, (64, 64)).astype(np.uint16)
+    image, recipe = whole.astype(np.float32)[None], GraphRecipe(regions=30, compactness=1e5, lbp=True)
+    graph, labels = build_region_graph(image, recipe), superpixel_labels(image, recipe)
+    codes = feature.local_binary_pattern(whole, 8, 1, "uniform").astype(int)
+    inner = [k for k in range(graph.num_nodes) if graph.x[k, STATISTICS.index("border_share")] == 0]
+    assert len(inner) > 5 and graph.x.shape[1] == len(STATISTICS) + 10
+    for region in inner:
+        counts = np.bincount(codes[labels == region], minlength=10)
+        np.testing.assert_allclose(graph.x[region, -10:], counts / counts.sum(), atol=1.01 / counts.sum())
+
+
+def test_patterns_of_a_turned_image_are_the_same_and_those_of_a_flat_one_are_all_set() -> None:
+    recipe = GraphRecipe(builder="grid", regions=4, lbp=True)
+    image = np.random.default_rng(1).normal(size=(1, 40, 40)).astype(np.float32)
+    here, turned = (build_region_graph(one, recipe).x[:, -10:] for one in (image, np.rot90(image, axes=(1, 2)).copy()))
+    assert np.array_equal(turned, here[[1, 3, 0, 2]])
+    assert np.all(build_region_graph(np.full((1, 20, 20), 0.3, np.float32), recipe).x[:, -2] == 1)

@@ -13,7 +13,7 @@ from medray.samples.device_connectivity import connect_on
 def by_kernel(planes, labels, smallest):
     found = labels.astype(np.int32)
     for plane, label in zip(planes, found, strict=True):
-        connect(plane, label, smallest)
+        connect(plane[None], label, smallest)
     return found
 
 

@@ -14,7 +14,7 @@ from medray.graphs.arrow import graphs_to_arrow
 from medray.graphs.build import build_region_graph, superpixel_labels
 from medray.image_settings import GraphRecipe
 from medray.samples.collate import graph_inputs
-from medray.samples.device_graphs import build_graphs_on, describe_labels_on, superpixel_labels_on
+from medray.samples.device_graphs import build_graphs_on, describe_labels_on, has_device_path, superpixel_labels_on
 from medray.settings import Recipe
 from tests.graphs.ellipses import ellipses
 
@@ -112,11 +112,19 @@ def test_every_step_has_a_deterministic_algorithm():
     assert all(torch.equal(free[name], strict[name]) for name in (*NAMES, "label_map"))
 
 
-def test_colours_count_by_their_mean():
-    recipe = GraphRecipe(regions=20)
-    images = np.random.default_rng(0).normal(size=(2, 3, 40, 40)).astype(np.float32)
-    found = built(torch.from_numpy(images), recipe)
-    torch.testing.assert_close(found["x"], by_kernels(images, recipe)[0]["x"], rtol=1e-6, atol=1e-6)
+@pytest.mark.parametrize(
+    ("recipe", "there"),
+    [
+        (Recipe(), True),
+        (Recipe(graph=RECIPES[2]), True),
+        (Recipe(channels=3), False),
+        (Recipe(graph=GraphRecipe(builder="knn")), False),
+        (Recipe(graph=GraphRecipe(builder="multiscale")), False),
+        (Recipe(graph=GraphRecipe(lbp=True)), False),
+    ],
+)
+def test_only_graphs_of_grey_images_without_levels_or_patterns_are_made_on_a_device(recipe, there):
+    assert has_device_path(recipe) == there
 
 
 def test_a_blank_image_becomes_blocks_beside_any_other():
@@ -130,8 +138,8 @@ def test_a_blank_image_becomes_blocks_beside_any_other():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_value_that_is_not_finite_is_refused(value):
-    images = torch.zeros(2, 2, 8, 8)
-    images[1, 1, 3, 3] = value
+    images = torch.zeros(2, 1, 8, 8)
+    images[1, 0, 3, 3] = value
     with pytest.raises(SampleError, match="unsupported_pixels: 1 pixels are not finite"):
         build_graphs_on(images, RECIPES[0])
 

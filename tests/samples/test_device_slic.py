@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from medray.graphs import slic_kernels
+from medray.graphs.label_map import NO_MASK
 from medray.graphs.plan import plan_slic
 from medray.graphs.texture import gaussian
 from medray.image_settings import GraphRecipe
@@ -18,7 +19,9 @@ def images(size, count, noise=0.1):
 
 def by_kernel(plane, plan):
     labels = np.empty(plane.shape, np.int32)
-    slic_kernels.slic(np.ascontiguousarray(plane), np.array(plan.grid), plan.weight, plan.sweeps, plan.stride, labels)
+    slic_kernels.slic(
+        (np.array(plane)[None], NO_MASK), np.array(plan.grid), plan.weight, plan.sweeps, plan.stride, labels
+    )
     return labels
 
 

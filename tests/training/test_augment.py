@@ -94,8 +94,8 @@ def test_graphs_are_those_of_the_changed_images() -> None:
 
 
 def test_graphs_made_on_the_device_are_those_of_the_arrays() -> None:
-    grid = Recipe(size=28, channels=3, graph=GraphRecipe(builder="grid", regions=16, position=True))
-    batch, drawn = Batch({"image": IMAGES}, torch.arange(64), NAMES), draw_batch(ALL_ON, 0, 0, NAMES)
+    grid = Recipe(size=28, graph=GraphRecipe(builder="grid", regions=16, position=True))
+    batch, drawn = Batch({"image": IMAGES[:, :1]}, torch.arange(64), NAMES), draw_batch(ALL_ON, 0, 0, NAMES)
     found, expected = augment_graphs_on(batch, drawn, grid), augment_graphs(batch, drawn, grid)
     assert found.inputs.keys() == expected.inputs.keys() and found.labels is batch.labels
     for name in ("x", "edge_index", "edge_attr", "batch"):
