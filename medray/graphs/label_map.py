@@ -1,6 +1,5 @@
 """Prepared images to label maps: which region each pixel belongs to."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,18 +7,11 @@ from jaxtyping import Bool, Float32, Int32
 
 from medray.errors import Reason, SampleError
 from medray.graphs.connectivity_kernels import connect
+from medray.graphs.plan import SlicPlan, block_labels, plan_slic
 from medray.graphs.slic_kernels import mean_of_channels, slic
 from medray.graphs.texture import blurred
 from medray.image_settings import GraphRecipe
 
-BLUR_SHARE = 1 / 16
-"""Largest blur, in sides of a region: more than that erases what small regions could follow."""
-SMALLEST_BLUR_PX = 0.2
-"""Standard deviation below which a pixel's neighbours have a weight of less than 4e-6."""
-SMALLEST_SHARE = 0.25
-"""Share of the mean area below which a piece joins a neighbour. Source: Achanta et al. 2012."""
-STRIDE, STRIDE_FROM_SIDE = 3, 9.0
-"""Regions of at least this side move their centres by each third row: it costs no quality."""
 NO_MASK = np.empty((0, 0), bool)
 
 Image = Float32[np.ndarray, "channels rows columns"]
@@ -91,54 +83,23 @@ def _box(image: Image, mask: AnyMask) -> tuple[tuple[slice, slice], Bool[np.ndar
 def label_view(view: View, recipe: GraphRecipe) -> Labels:
     """The region of each pixel of a view, 0 … in the raster order of their first pixels; -1 outside the mask."""
     rows, columns = view.plane.shape
-    grid = _grid(rows, columns, recipe.regions * (view.plane.size / view.area))
+    plan = plan_slic(rows, columns, recipe, view.plane.size / view.area)
     if recipe.builder != "grid":
-        return _superpixels(view, grid, recipe)
-    labels = _blocks(rows, columns, grid)
+        return _superpixels(view, plan)
+    labels = block_labels(rows, columns, plan.grid)
     if view.inside is not None:
         labels[~view.inside] = -1
-        connect(view.channels, labels, _smallest(view, grid))
+        connect(view.channels, labels, plan.smallest)
     return labels
 
 
-def _grid(rows: int, columns: int, regions: float) -> tuple[int, int]:
-    """Rows and columns of about `regions` cells that are as square as they can be; no cell is less than a pixel."""
-    down = min(rows, max(1, round(math.sqrt(regions * rows / columns))))
-    across = min(columns, max(1, round(regions / down)))
-    return min(rows, max(1, round(regions / across))), across
-
-
-def _blocks(rows: int, columns: int, grid: tuple[int, int]) -> Labels:
-    """Blocks of equal size, or of sizes that differ by a pixel and lie mirrored about the centre where they can."""
-    row_band = np.searchsorted(_cuts(rows, grid[0]), np.arange(rows), "right")
-    column_band = np.searchsorted(_cuts(columns, grid[1]), np.arange(columns), "right")
-    labels: Labels = (row_band[:, None] * grid[1] + column_band).astype(np.int32)
-    return labels
-
-
-def _cuts(length: int, cells: int) -> np.ndarray:
-    """Where all blocks but the first start."""
-    cuts: np.ndarray = np.rint(np.arange(1, cells) * (length / cells))
-    return cuts
-
-
-def _smallest(view: View, grid: tuple[int, int]) -> int:
-    """Pixels below which a piece joins a neighbour."""
-    return math.ceil(SMALLEST_SHARE * (view.plane.size / (grid[0] * grid[1])))
-
-
-def _superpixels(view: View, grid: tuple[int, int], recipe: GraphRecipe) -> Labels:
-    area = view.plane.size / (grid[0] * grid[1])
-    side = math.sqrt(area)
-    sigma = min(recipe.blur_px, side * BLUR_SHARE)
+def _superpixels(view: View, plan: SlicPlan) -> Labels:
     smooth = view.channels
-    if sigma > SMALLEST_BLUR_PX:
-        planes = [blurred(plane, sigma, view.inside) for plane in view.channels]
+    if plan.blur_px:
+        planes = [blurred(plane, plan.blur_px, view.inside) for plane in view.channels]
         smooth = planes[0][None] if len(planes) == 1 else np.stack(planes)
     labels = np.empty(view.plane.shape, np.int32)
-    weight = np.float32(recipe.compactness**2 / area)
-    stride = STRIDE if side >= STRIDE_FROM_SIDE else 1
     inside = NO_MASK if view.inside is None else view.inside
-    slic((smooth, inside), np.array(grid), weight, recipe.iterations, stride, labels)
-    connect(smooth, labels, _smallest(view, grid))
+    slic((smooth, inside), np.array(plan.grid), plan.weight, plan.sweeps, plan.stride, labels)
+    connect(smooth, labels, plan.smallest)
     return labels

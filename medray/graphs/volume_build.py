@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32
 
 from medray.errors import Reason, SampleError, SettingsError
-from medray.graphs.label_map import BLUR_SHARE, SMALLEST_BLUR_PX, SMALLEST_SHARE, STRIDE, STRIDE_FROM_SIDE
+from medray.graphs.plan import BLUR_SHARE, SMALLEST_BLUR_PX, SMALLEST_SHARE, STRIDE, STRIDE_FROM_SIDE
 from medray.graphs.region_graph import RegionGraph, index_type
 from medray.graphs.texture import gaussian
 from medray.graphs.volume_connectivity_kernels import connect_volume, find_contacts, find_runs

@@ -192,15 +192,18 @@ def _evaluated(run: SeedRun, shard: Any) -> ShardStream:
 
 def _augmented(run: SeedRun, batches: Iterable[Batch], epoch: int, device: torch.device) -> Iterator[Batch]:
     """Training batches, each sample changed as its id, the epoch and the seed say."""
-    from medray.training.augment import augment_batch, augment_graphs, draw_batch  # loads compiled kernels
+    from medray.samples.device_graphs import has_device_path  # these load compiled kernels
+    from medray.training import augment
 
     kind = model_family(run.settings.model).input_kind
+    there = device.type == "cuda" and has_device_path(run.settings.recipe)
+    graphs = augment.augment_graphs_on if there else augment.augment_graphs
     for batch in batches:
-        drawn = draw_batch(run.settings.augment, run.seed, epoch, batch.sample_ids)
+        drawn = augment.draw_batch(run.settings.augment, run.seed, epoch, batch.sample_ids)
         if run.builds_graphs:
-            yield augment_graphs(batch, drawn, run.settings.recipe, kind)
+            yield graphs(batch.to(device) if there else batch, drawn, run.settings.recipe, kind)
         else:
-            yield augment_batch(batch.to(device), drawn)
+            yield augment.augment_batch(batch.to(device), drawn)
 
 
 def _data(run: SeedRun, shards: dict[str, Any], device: torch.device) -> TrainingData:

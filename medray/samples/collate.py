@@ -11,6 +11,9 @@ from medray.samples.batch import Batch
 from medray.samples.tables import image_batch
 from medray.settings import Recipe
 
+GRAPH_TENSORS = ("x", "edge_index", "edge_attr", "batch")
+"""What graph models take, beside `num_graphs`."""
+
 
 def collate(samples: pa.Table, recipe: Recipe) -> Batch:
     """One batch out of rows that are all ok.
@@ -40,7 +43,7 @@ def graph_inputs(samples: pa.Table, recipe: Recipe) -> dict[str, torch.Tensor | 
     from medray.graphs.arrow import collate_arrow  # its kernels take a second to load, and images need none
 
     arrays = collate_arrow(samples, edge_feature_names(recipe.graph))
-    tensors = {name: torch.from_numpy(arrays[name]) for name in ("x", "edge_index", "edge_attr", "batch")}
+    tensors = {name: torch.from_numpy(arrays[name]) for name in GRAPH_TENSORS}
     inputs = {**tensors, "num_graphs": samples.num_rows}
     if "regions" in samples.column_names:
         labels = samples["regions"].combine_chunks().flatten().to_numpy().reshape(-1, recipe.size, recipe.size)

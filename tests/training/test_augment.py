@@ -14,7 +14,7 @@ from medray.pixels.augmentation import Augmentation, apply_augmentation, bend_we
 from medray.samples.batch import Batch
 from medray.samples.collate import graph_inputs
 from medray.settings import Recipe
-from medray.training.augment import augment_batch, augment_graphs, augment_images, draw_batch
+from medray.training.augment import augment_batch, augment_graphs, augment_graphs_on, augment_images, draw_batch
 from tests.pixels.test_augmentation import ALL_ON
 
 NAMES = [f"{k}:0" for k in range(64)]
@@ -91,3 +91,16 @@ def test_graphs_are_those_of_the_changed_images() -> None:
     expected = graph_inputs(graphs_to_arrow([build_region_graph(image, recipe.graph) for image in images]), recipe)
     assert found.inputs.keys() == expected.keys() and found.sample_ids == NAMES[:5]
     assert all(torch.equal(found.inputs[name], expected[name]) for name in ("x", "edge_index", "edge_attr", "batch"))
+
+
+def test_graphs_made_on_the_device_are_those_of_the_arrays() -> None:
+    grid = Recipe(size=28, graph=GraphRecipe(builder="grid", regions=16, position=True))
+    batch, drawn = Batch({"image": IMAGES[:, :1]}, torch.arange(64), NAMES), draw_batch(ALL_ON, 0, 0, NAMES)
+    found, expected = augment_graphs_on(batch, drawn, grid, "regions"), augment_graphs(batch, drawn, grid, "regions")
+    assert found.inputs.keys() == expected.inputs.keys() and found.labels is batch.labels
+    for name in ("x", "edge_index", "edge_attr", "batch"):
+        torch.testing.assert_close(found.inputs[name], expected.inputs[name], rtol=0, atol=10 * TOLERANCE)
+    recipe = replace(grid, graph=GraphRecipe(regions=20))
+    found, expected = augment_graphs_on(batch, drawn, recipe, "graph"), augment_graphs(batch, drawn, recipe, "graph")
+    assert len(found.inputs["x"]) == pytest.approx(len(expected.inputs["x"]), rel=0.01)
+    torch.testing.assert_close(found.inputs["x"].mean(0), expected.inputs["x"].mean(0), rtol=0, atol=0.01)
