@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medray.models.graph_network import GraphNetwork, GraphOptions, Round
-from medray.models.segments import softmax_mean
-from medray.models.topology import Topology, at_source, at_target
+from medray.models.segments import softmax_powers
+from medray.models.topology import Topology, at_source, at_target, edge_sum, weighed_sum
 
 SLOPE = 0.2
 """Of the leaky ReLU below zero, as in the paper."""
@@ -34,12 +34,14 @@ class GATLayer(nn.Module):
         self, x: Float[Tensor, "nodes width"], edge_attr: Float[Tensor, "edges edge_width"], topology: Topology
     ) -> Float[Tensor, "nodes width"]:
         """What the round adds."""
-        sent = at_source(self.source_map(x), topology)
-        mixed = sent + at_target(self.target_map(x), topology) + self.edge_map(edge_attr)
+        values = self.source_map(x)
+        mixed = at_source(values, topology).addmm_(edge_attr, self.edge_map.weight.T)
+        mixed = functional.leaky_relu_(mixed.add_(at_target(self.target_map(x), topology)), SLOPE)
         # one product instead of one a head: each column holds one head's vector, and zeros for the others
-        columns = torch.block_diag(*self.attention).T
-        scores = functional.leaky_relu(mixed, SLOPE) @ columns
-        return softmax_mean(scores, sent, topology.edges)
+        powers = softmax_powers(mixed @ torch.block_diag(*self.attention).T, topology.edges)
+        total = edge_sum(powers, topology).clamp(min=0.5)
+        heard = weighed_sum(values, powers, topology).unflatten(1, (total.shape[1], -1)) / total[:, :, None]
+        return heard.flatten(1)
 
 
 class GAT(GraphNetwork):

@@ -30,7 +30,7 @@ class GatedLayer(nn.Module):
     ) -> tuple[Float[Tensor, "nodes width"], Float[Tensor, "edges width"]]:
         """What the round adds to the nodes, and what stands inside the gates: it is added to the edges."""
         own, message, for_target, for_source = self.node_maps(x).chunk(4, dim=1)
-        mixed = self.edge_map(edge_attr) + at_target(for_target, topology) + at_source(for_source, topology)
+        mixed = at_source(for_source, topology).add_(at_target(for_target, topology)).add_(self.edge_map(edge_attr))
         gate = torch.sigmoid(mixed)
         passed = edge_sum(gate * at_source(message, topology), topology)
         return own + passed / (edge_sum(gate, topology) + EPSILON), mixed

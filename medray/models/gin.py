@@ -6,7 +6,6 @@ Source: Xu et al. 2019, arXiv:1810.00826, eq. 4.1; edge features as in Hu et al.
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from medray.models.graph_network import GraphNetwork, GraphOptions, Round
 from medray.models.topology import Topology, at_source, edge_sum
@@ -25,7 +24,7 @@ class GINLayer(nn.Module):
         self, x: Float[Tensor, "nodes width"], edge_attr: Float[Tensor, "edges edge_width"], topology: Topology
     ) -> Float[Tensor, "nodes width"]:
         """What the round adds."""
-        messages = functional.relu(at_source(x, topology) + self.edge_map(edge_attr))
+        messages = at_source(x + self.edge_map.bias, topology).addmm_(edge_attr, self.edge_map.weight.T).relu_()
         update: Tensor = self.perceptron(torch.addcmul(x, x, self.eps) + edge_sum(messages, topology))
         return update
 

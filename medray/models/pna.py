@@ -54,7 +54,7 @@ class PNALayer(nn.Module):
         degree: Float[Tensor, "nodes 1"],
     ) -> Float[Tensor, "nodes tripled"]:
         own, sent = self.node_maps(x).chunk(2, dim=1)
-        messages = at_source(sent, topology) + self.edge_map(edge_attr)
+        messages = at_source(sent, topology).addmm_(edge_attr, self.edge_map.weight.T)
         count = degree.clamp(min=1)
         mean = edge_sum(messages, topology) / count
         variance = edge_sum(messages.square(), topology) / count - mean.square()

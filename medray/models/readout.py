@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medray.models.segments import Segments, mean_and_max, softmax_mean
+from medray.models.segments import Segments, mean_and_max, segment_sum, softmax_powers
 
 
 class MeanMax(nn.Module):
@@ -28,7 +28,8 @@ class AttentionReadout(nn.Module):
 
     def forward(self, embedding: Float[Tensor, "nodes width"], nodes: Segments) -> Float[Tensor, "graphs columns"]:
         """Embeddings of graphs."""
-        return softmax_mean(self.score(embedding), embedding, nodes)
+        powers = softmax_powers(self.score(embedding), nodes)
+        return segment_sum(powers * embedding, nodes) / segment_sum(powers, nodes).clamp(min=0.5)
 
 
 READOUTS: dict[str, type[MeanMax] | type[AttentionReadout]] = {"mean_max": MeanMax, "attention": AttentionReadout}

@@ -43,10 +43,15 @@ def segments_of(index: Int64[Tensor, " rows"], count: int) -> Segments:
 
 
 def bag_sum(
-    values: Float[Tensor, "rows features"], rows: Int64[Tensor, " picked"], starts: Int64[Tensor, " ends"]
+    values: Float[Tensor, "rows features"],
+    rows: Int64[Tensor, " picked"],
+    starts: Int64[Tensor, " ends"],
+    weights: Float[Tensor, " picked"] | None = None,
 ) -> Float[Tensor, "segments features"]:
-    """Sum of values[rows[starts[k] : starts[k + 1]]] for each k; it has no gradient."""
-    return functional.embedding_bag(rows, values.detach(), starts, mode="sum", include_last_offset=True)
+    """Sum of values[rows[starts[k] : starts[k + 1]]], weighed or not, for each k; it has no gradient."""
+    return functional.embedding_bag(
+        rows, values, starts, mode="sum", include_last_offset=True, per_sample_weights=weights
+    )
 
 
 class _SegmentSum(torch.autograd.Function):
@@ -117,17 +122,10 @@ def mean_and_max(values: Float[Tensor, "rows features"], segments: Segments) -> 
     return torch.cat([segment_mean(values, segments), segment_max(values, segments)], dim=1)
 
 
-def softmax_mean(
-    scores: Float[Tensor, "rows heads"], values: Float[Tensor, "rows features"], segments: Segments
-) -> Float[Tensor, "segments features"]:
-    """Mean of the rows of each segment, weighed by the softmax of their scores; zero for a segment without rows.
+def softmax_powers(scores: Float[Tensor, "rows heads"], segments: Segments) -> Float[Tensor, "rows heads"]:
+    """e to the scores, with the highest score of each segment and head as zero: their share of the sum is the softmax.
 
-    Each head weighs its own part of the features: the first features / heads of them belong to the first head. The
-    division comes after the sum, for segments instead of rows. A segment's highest score has weight 1 before it, so
-    that no sum of a segment with rows is below 1.
+    To divide by the sum after a weighed sum takes segments instead of rows. No sum of a segment with rows is below 1, so
+    `clamp(min=0.5)` changes that of an empty one alone (at 1 it would stop gradients where there is one row).
     """
-    weights = torch.exp(scores - spread(segment_max(scores.detach(), segments), segments))
-    heads = scores.shape[1]
-    weighed = (values.unflatten(1, (heads, -1)) * weights[:, :, None]).flatten(1)
-    total = segment_sum(weights, segments).clamp(min=1)
-    return (segment_sum(weighed, segments).unflatten(1, (heads, -1)) / total[:, :, None]).flatten(1)
+    return torch.exp(scores - spread(segment_max(scores.detach(), segments), segments))

@@ -13,13 +13,15 @@ class Topology(NamedTuple):
     """Edges and graphs of a batch, in the order of `samples.collate`.
 
     Attributes:
-        source: (edges,) the node where each edge starts. Every edge stands there in both directions, so that the sum
-            over neighbours is its own transpose.
+        source: (edges,) the node where each edge starts.
+        reverse: (edges,) the same edges by the node where they start. Every edge stands there in both directions, so
+            that the k-th of these is the way back of edge k, and the sum over neighbours is its own transpose.
         edges: edges by the node where they end.
         nodes: nodes by graph.
     """
 
     source: Tensor
+    reverse: Tensor
     edges: Segments
     nodes: Segments
 
@@ -36,12 +38,25 @@ class Topology(NamedTuple):
 
 def topology_of(edge_index: Int64[Tensor, "2 edges"], batch: Int64[Tensor, " nodes"], num_graphs: int) -> Topology:
     """The topology of a collated batch."""
-    return Topology(edge_index[0], segments_of(edge_index[1], batch.shape[0]), segments_of(batch, num_graphs))
+    source, reverse = edge_index[0], torch.argsort(edge_index[0], stable=True)
+    return Topology(source, reverse, segments_of(edge_index[1], batch.shape[0]), segments_of(batch, num_graphs))
+
+
+class _AtSource(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, source: Tensor, reverse: Tensor, starts: Tensor) -> Tensor:
+        ctx.save_for_backward(reverse, starts)
+        return x.index_select(0, source)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        return bag_sum(gradients[0], *ctx.saved_tensors), None, None, None
 
 
 def at_source(x: Float[Tensor, "nodes width"], topology: Topology) -> Float[Tensor, "edges width"]:
     """What stands at the node where each edge starts."""
-    return x.index_select(0, topology.source)
+    rows: Tensor = _AtSource.apply(x, topology.source, topology.reverse, topology.edges.starts)
+    return rows
 
 
 def at_target(x: Float[Tensor, "nodes width"], topology: Topology) -> Float[Tensor, "edges width"]:
@@ -68,6 +83,35 @@ class _NeighbourSum(torch.autograd.Function):
 def neighbour_sum(x: Float[Tensor, "nodes width"], topology: Topology) -> Float[Tensor, "nodes width"]:
     """Sum over the neighbours of each node, without a row for each edge in between."""
     total: Tensor = _NeighbourSum.apply(x, topology.source, topology.edges.starts)
+    return total
+
+
+class _WeighedSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weights: Tensor, *topology: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weights, *topology)
+        source, _reverse, _target, starts = topology
+        return _bag_by_head(x, source, starts, weights)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weights, source, reverse, target, starts = ctx.saved_tensors
+        to_x = _bag_by_head(gradients[0], source, starts, weights.index_select(0, reverse))
+        along = x.index_select(0, source).mul_(gradients[0].index_select(0, target))
+        return to_x, along.unflatten(1, (weights.shape[1], -1)).sum(2), None, None, None, None
+
+
+def _bag_by_head(x: Tensor, source: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
+    parts = zip(x.chunk(weights.shape[1], dim=1), weights.T, strict=True)
+    return torch.cat([bag_sum(part.contiguous(), source, starts, weight) for part, weight in parts], dim=1)
+
+
+def weighed_sum(
+    x: Float[Tensor, "nodes width"], weights: Float[Tensor, "edges heads"], topology: Topology
+) -> Float[Tensor, "nodes width"]:
+    """Sum over the neighbours of each node, each times its edge's weight; each head weighs its part of the width."""
+    edges = topology.edges
+    total: Tensor = _WeighedSum.apply(x, weights, topology.source, topology.reverse, edges.index, edges.starts)
     return total
 
 

@@ -1,5 +1,7 @@
 """medray/models/segments.py and topology.py."""
 
+import math
+
 import torch
 
 from medray.models.segments import (
@@ -8,9 +10,17 @@ from medray.models.segments import (
     segment_mean,
     segment_sum,
     segments_of,
-    softmax_mean,
+    softmax_powers,
 )
-from medray.models.topology import neighbour_sum, place_in_graph, topology_of
+from medray.models.topology import (
+    at_source,
+    at_target,
+    edge_sum,
+    neighbour_sum,
+    place_in_graph,
+    topology_of,
+    weighed_sum,
+)
 from tests.models.region_graphs import random_graph, tensor
 
 VALUES = torch.tensor([[1.0, -1.0], [3.0, -5.0], [10.0, -2.0]])
@@ -38,15 +48,11 @@ def test_gradients_of_the_maximum_go_to_the_largest_row_only() -> None:
     assert values.grad.tolist() == [[0, 1], [1, 0], [1, 1]]
 
 
-def test_each_head_weighs_its_part_of_the_features_by_softmax() -> None:
-    scores = torch.log(torch.tensor([[3.0, 1.0], [1.0, 1.0], [5.0, 7.0]]))
-    found = softmax_mean(scores, VALUES, SEGMENTS)
-    torch.testing.assert_close(found, torch.tensor([[0.75 * 1 + 0.25 * 3, -3], [0, 0], [10, -2]]))
-
-
-def test_high_scores_do_not_overflow() -> None:
-    found = softmax_mean(torch.tensor([[1000.0], [1000.0], [-1000.0]]), VALUES, SEGMENTS)
-    assert found.tolist() == [[2, -3], [0, 0], [10, -2]]
+def test_shares_of_the_powers_are_the_softmax_and_do_not_overflow() -> None:
+    powers = softmax_powers(torch.tensor([[1000.0, 0.0], [1000.0, 1.0], [-1000.0, 5.0]]), SEGMENTS)
+    shares = powers / segment_sum(powers, SEGMENTS)[SEGMENTS.index]
+    high = 1 / (1 + math.exp(-1))
+    torch.testing.assert_close(shares, torch.tensor([[0.5, 1 - high], [0.5, high], [1, 1]]))
 
 
 def test_neighbours_are_summed_as_the_adjacency_matrix_does() -> None:
@@ -57,6 +63,22 @@ def test_neighbours_are_summed_as_the_adjacency_matrix_does() -> None:
     torch.testing.assert_close(found, edges @ x)
     upstream = torch.randn(15, 5)
     torch.testing.assert_close(torch.autograd.grad(found, x, upstream)[0], edges.T @ upstream)
+
+
+def test_sums_and_gathers_along_edges_have_the_gradients_of_finite_differences() -> None:
+    graph = random_graph(7, 0)
+    topology = topology_of(tensor(graph, "edge_index"), tensor(graph, "batch"), 1)
+    x, weights = torch.randn(7, 4, dtype=torch.float64), torch.rand(len(topology.source), 2, dtype=torch.float64)
+    messages = torch.randn(len(topology.source), 4, dtype=torch.float64)
+    for function, given in (
+        (at_source, (x,)),
+        (at_target, (x,)),
+        (neighbour_sum, (x,)),
+        (edge_sum, (messages,)),
+        (weighed_sum, (x, weights)),
+    ):
+        leaves = tuple(value.clone().requires_grad_() for value in given)
+        assert torch.autograd.gradcheck(lambda *inputs, of=function: of(*inputs, topology), leaves), function
 
 
 def test_nodes_are_numbered_within_their_graph() -> None:
