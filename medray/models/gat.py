@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from medray.models.graph_network import GraphNetwork, GraphOptions, Round
 from medray.models.segments import softmax_powers
-from medray.models.topology import Topology, at_source, at_target, edge_sum, weighed_sum
+from medray.models.topology import Topology, at_source, at_target, edge_sum, plus_edges, weighed_sum
 
 SLOPE = 0.2
 """Of the leaky ReLU below zero, as in the paper."""
@@ -35,10 +35,10 @@ class GATLayer(nn.Module):
     ) -> Float[Tensor, "nodes width"]:
         """What the round adds."""
         values = self.source_map(x)
-        mixed = at_source(values, topology).addmm_(edge_attr, self.edge_map.weight.T)
+        mixed = plus_edges(at_source(values, topology), self.edge_map, edge_attr)
         mixed = functional.leaky_relu_(mixed.add_(at_target(self.target_map(x), topology)), SLOPE)
         # one product instead of one a head: each column holds one head's vector, and zeros for the others
-        powers = softmax_powers(mixed @ torch.block_diag(*self.attention).T, topology.edges)
+        powers = softmax_powers(mixed @ torch.block_diag(*self.attention).T.contiguous(), topology.edges)
         total = edge_sum(powers, topology).clamp(min=0.5)
         heard = weighed_sum(values, powers, topology).unflatten(1, (total.shape[1], -1)) / total[:, :, None]
         return heard.flatten(1)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medray.models.graph_network import GraphNetwork, GraphOptions, Round
-from medray.models.topology import Topology, at_source, edge_sum
+from medray.models.topology import Topology, at_source, edge_sum, plus_edges
 
 
 class GINLayer(nn.Module):
@@ -24,7 +24,7 @@ class GINLayer(nn.Module):
         self, x: Float[Tensor, "nodes width"], edge_attr: Float[Tensor, "edges edge_width"], topology: Topology
     ) -> Float[Tensor, "nodes width"]:
         """What the round adds."""
-        messages = at_source(x + self.edge_map.bias, topology).addmm_(edge_attr, self.edge_map.weight.T).relu_()
+        messages = plus_edges(at_source(x + self.edge_map.bias, topology), self.edge_map, edge_attr).relu_()
         update: Tensor = self.perceptron(torch.addcmul(x, x, self.eps) + edge_sum(messages, topology))
         return update
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from medray.models.graph_network import GraphNetwork, GraphOptions, Round
 from medray.models.segments import segment_max
-from medray.models.topology import Topology, at_source, edge_sum
+from medray.models.topology import Topology, at_source, edge_sum, plus_edges
 
 LOG_DEGREE = math.log(6)
 """Unit of log(degree + 1): that of 5 neighbours, about what regions of an image have. The next linear map takes up
@@ -54,7 +54,7 @@ class PNALayer(nn.Module):
         degree: Float[Tensor, "nodes 1"],
     ) -> Float[Tensor, "nodes tripled"]:
         own, sent = self.node_maps(x).chunk(2, dim=1)
-        messages = at_source(sent, topology).addmm_(edge_attr, self.edge_map.weight.T)
+        messages = plus_edges(at_source(sent, topology), self.edge_map, edge_attr)
         count = degree.clamp(min=1)
         mean = edge_sum(messages, topology) / count
         variance = edge_sum(messages.square(), topology) / count - mean.square()

@@ -125,7 +125,7 @@ def mean_and_max(values: Float[Tensor, "rows features"], segments: Segments) -> 
 def softmax_powers(scores: Float[Tensor, "rows heads"], segments: Segments) -> Float[Tensor, "rows heads"]:
     """e to the scores, with the highest score of each segment and head as zero: their share of the sum is the softmax.
 
-    To divide by the sum after a weighed sum takes segments instead of rows. No sum of a segment with rows is below 1, so
-    `clamp(min=0.5)` changes that of an empty one alone (at 1 it would stop gradients where there is one row).
+    To divide by the sum after a weighed sum takes segments instead of rows. No sum of a segment with rows is below 1,
+    so `clamp(min=0.5)` changes that of an empty one alone (at 1 it would stop gradients where there is one row).
     """
     return torch.exp(scores - spread(segment_max(scores.detach(), segments), segments))

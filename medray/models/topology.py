@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from medray.models.segments import Segments, bag_sum, segment_sum, segments_of, spread
 
@@ -62,6 +62,17 @@ def at_source(x: Float[Tensor, "nodes width"], topology: Topology) -> Float[Tens
 def at_target(x: Float[Tensor, "nodes width"], topology: Topology) -> Float[Tensor, "edges width"]:
     """What stands at the node where each edge ends."""
     return spread(x, topology.edges)
+
+
+def plus_edges(
+    rows: Float[Tensor, "edges width"], edge_map: nn.Linear, edge_attr: Float[Tensor, "edges edge_width"]
+) -> Float[Tensor, "edges width"]:
+    """`rows` (written over) plus a linear map of the edge features, without its bias: that costs less on nodes.
+
+    The weights are laid out anew because of their gradient: of a transposed matrix torch computes it as
+    (width x edges) @ (edges x few), which takes six times as long as (few x edges) @ (edges x width).
+    """
+    return rows.addmm_(edge_attr, edge_map.weight.T.contiguous())
 
 
 def edge_sum(messages: Float[Tensor, "edges width"], topology: Topology) -> Float[Tensor, "nodes width"]:
