@@ -73,11 +73,11 @@ def layer_figures(pair: Pair, batch: tuple[Tensor, Tensor, Topology], width: int
     upstream = torch.randn(topology.num_nodes, width, device=device)
 
     def ours() -> None:
-        fresh = topology_of(edge_index, topology.nodes.index, GRAPHS)
+        fresh = topology_of(edge_index, topology.nodes.ids, GRAPHS)
         torch.autograd.backward(pair.answer(x, edge_attr, fresh), upstream)
 
     def theirs() -> None:
-        torch.autograd.backward(pair.call(x, edge_index, edge_attr, topology.nodes.index), upstream)
+        torch.autograd.backward(pair.call(x, edge_index, edge_attr, topology.nodes.ids), upstream)
 
     least = least_ms({"ms": ours, "peer_ms": theirs}, repeats, device)
     return {**least, "ratio": least["peer_ms"] / least["ms"]}
@@ -88,7 +88,7 @@ def figures(width: int, device: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for regions in REGIONS:
         edge_index, edge_attr, topology = batch_of(regions, device)
-        shape = {"nodes": topology.num_nodes, "edges": edge_index.shape[1]}
+        shape: dict[str, Any] = {"nodes": topology.num_nodes, "edges": edge_index.shape[1]}
         found[f"{GRAPHS}x{regions}"] = shape
         for name, make in PAIRS.items():
             torch.manual_seed(0)

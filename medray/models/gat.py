@@ -38,9 +38,10 @@ class GATLayer(nn.Module):
         mixed = plus_edges(at_source(values, topology), self.edge_map, edge_attr)
         mixed = functional.leaky_relu_(mixed.add_(at_target(self.target_map(x), topology)), SLOPE)
         # one product instead of one a head: each column holds one head's vector, and zeros for the others
-        powers = softmax_powers(mixed @ torch.block_diag(*self.attention).T.contiguous(), topology.edges)
+        columns = torch.diag_embed(self.attention.T).permute(1, 0, 2).flatten(0, 1)
+        powers = softmax_powers(mixed @ columns, topology.edges)
         total = edge_sum(powers, topology).clamp(min=0.5)
-        heard = weighed_sum(values, powers, topology).unflatten(1, (total.shape[1], -1)) / total[:, :, None]
+        heard = weighed_sum(values, powers, topology).view(*total.shape, -1) / total[:, :, None]
         return heard.flatten(1)
 
 

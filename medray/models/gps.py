@@ -31,25 +31,25 @@ class GraphAttention(nn.Module):
         return heard
 
 
-def _attended(maps: Tensor, index: Tensor, starts: Tensor, heads: int) -> Tensor:
+def _attended(maps: Tensor, ids: Tensor, starts: Tensor, heads: int) -> Tensor:
     """Graphs padded to the longest one: memory grows with nodes, and not with their square.
 
     Args:
         maps: (nodes, 3 width), query, key and value.
-        index: graph of each node, as in `Segments`.
+        ids: graph of each node, as in `Segments`.
         starts: first node of each graph, as in `Segments`.
         heads: parts of the width.
 
     Returns:
         (nodes, width).
     """
-    nodes = Segments(index, starts)
+    nodes = Segments(ids, starts)
     place, longest = place_in_graph(nodes)
-    slots, slot = nodes.count * longest, index * longest + place
+    slots, slot = nodes.number * longest, ids * longest + place
     padded = maps.new_zeros(slots, maps.shape[1]).index_copy(0, slot, maps)
     real = torch.zeros(slots, dtype=torch.bool, device=maps.device).index_fill(0, slot, True)
-    query, key, value = padded.view(nodes.count, longest, 3, heads, -1).permute(2, 0, 3, 1, 4)
-    heard = functional.scaled_dot_product_attention(query, key, value, attn_mask=real.view(nodes.count, 1, 1, longest))
+    query, key, value = padded.view(nodes.number, longest, 3, heads, -1).permute(2, 0, 3, 1, 4)
+    heard = functional.scaled_dot_product_attention(query, key, value, attn_mask=real.view(nodes.number, 1, 1, longest))
     return heard.transpose(1, 2).reshape(slots, -1).index_select(0, slot)
 
 
@@ -58,12 +58,12 @@ _operator = torch.library.custom_op(
     "medray::attention_within_graphs",
     _attended,
     mutates_args=(),
-    schema="(Tensor maps, Tensor index, Tensor starts, int heads) -> Tensor",
+    schema="(Tensor maps, Tensor ids, Tensor starts, int heads) -> Tensor",
 )
 
 
 @_operator.register_fake
-def _shape(maps: Tensor, index: Tensor, starts: Tensor, heads: int) -> Tensor:
+def _shape(maps: Tensor, ids: Tensor, starts: Tensor, heads: int) -> Tensor:
     return maps.new_empty(maps.shape[0], maps.shape[1] // 3)
 
 

@@ -18,15 +18,15 @@ class Segments(NamedTuple):
     """Which rows stand together.
 
     Attributes:
-        index: (rows,) the segment of each row, ascending.
+        ids: (rows,) the segment of each row, ascending.
         starts: (segments + 1,) the first row of each segment, and the number of rows.
     """
 
-    index: Tensor
+    ids: Tensor
     starts: Tensor
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """How many segments."""
         return self.starts.shape[0] - 1
 

@@ -28,7 +28,7 @@ class Topology(NamedTuple):
     @property
     def num_nodes(self) -> int:
         """Nodes of the batch."""
-        return self.edges.count
+        return self.edges.number
 
     @property
     def degree(self) -> Float[Tensor, "nodes 1"]:
@@ -122,11 +122,11 @@ def weighed_sum(
 ) -> Float[Tensor, "nodes width"]:
     """Sum over the neighbours of each node, each times its edge's weight; each head weighs its part of the width."""
     edges = topology.edges
-    total: Tensor = _WeighedSum.apply(x, weights, topology.source, topology.reverse, edges.index, edges.starts)
+    total: Tensor = _WeighedSum.apply(x, weights, topology.source, topology.reverse, edges.ids, edges.starts)
     return total
 
 
 def place_in_graph(nodes: Segments) -> tuple[Int64[Tensor, " nodes"], int]:
     """The number of each node in its graph, and the nodes of the largest graph."""
-    first = nodes.starts.index_select(0, nodes.index)
+    first = nodes.starts.index_select(0, nodes.ids)
     return torch.arange(first.shape[0], device=first.device) - first, int(nodes.sizes.max())

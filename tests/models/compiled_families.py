@@ -12,7 +12,7 @@ import torch
 from medray.models.catalog import MODELS, build_model
 from tests.models.region_graphs import join, random_graph
 
-OPTIONS = {"width": 8, "layers": 2, "readout": "attention", "encoding_steps": 3}
+OPTIONS = {"width": 8, "readout": "attention", "encoding_steps": 3}
 
 
 def largest_difference(name: str, backend: str) -> float:
@@ -24,8 +24,8 @@ def largest_difference(name: str, backend: str) -> float:
     """
     torch.manual_seed(0)
     torch._dynamo.reset()
-    known = {key: value for key, value in OPTIONS.items() if key in MODELS[name].options}
-    model = build_model(name, num_classes=3, node_features=5, edge_features=3, options=known).eval()
+    options = {**OPTIONS, "layers": 2 if name in ("gatedgcn", "gps") else 1}  # a last round leaves edges as they are
+    model = build_model(name, num_classes=3, node_features=5, edge_features=3, options=options).eval()
     compiled = torch.compile(model, fullgraph=True, dynamic=True, backend=backend)
     batches = [join([random_graph(7 + 5 * k + n, n) for k in range(2 + n)]) for n in range(4)]
     with torch.inference_mode(), torch.compiler.set_stance("default"):

@@ -34,8 +34,8 @@ class Pair:
     """
 
     own: nn.Module
-    peer: nn.Module
-    call: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+    peer: Any
+    call: Callable[..., Tensor]
 
     def answer(self, x: Tensor, edge_attr: Tensor, topology: Topology) -> Tensor:
         """Node features by our layer."""

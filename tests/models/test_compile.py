@@ -10,11 +10,10 @@ from tests.models.test_graph_network import FAMILIES
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("backend", "families"), [("aot_eager", FAMILIES), ("inductor", ["gatedgcn"])])
-def test_compiled_networks_have_no_graph_break_and_answer_as_plain_ones(backend: str, families: list[str]) -> None:
+def test_compiled_networks_have_no_graph_break_and_answer_as_plain_ones() -> None:
     """`aot_eager` runs all of the compiler but its code generator, which takes half a minute for a family."""
-    command = [sys.executable, "-m", "tests.models.compiled_families", backend, *families]
+    command = [sys.executable, "-m", "tests.models.compiled_families", "aot_eager"]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     differences = dict(line.split() for line in done.stdout.splitlines())
-    assert list(differences) == families and max(map(float, differences.values())) < 1e-5
+    assert list(differences) == FAMILIES and max(map(float, differences.values())) < 1e-5

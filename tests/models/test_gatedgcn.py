@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from medray.models.gatedgcn import EPSILON, GatedRound
+from medray.models.gatedgcn import EPSILON, GatedLayer, GatedRound
 from medray.models.graph_network import GraphOptions
 from medray.models.topology import topology_of
 from tests.models.region_graphs import random_graph, tensor
@@ -11,10 +11,12 @@ from tests.models.region_graphs import random_graph, tensor
 
 def by_hand(layer: GatedRound, x: Tensor, edge_attr: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
     """The equations of Dwivedi et al. 2020, node by node and edge by edge."""
-    own, message, at_target, at_source = layer.layer.node_maps(x).chunk(4, dim=1)
+    inside = layer.layer
+    assert isinstance(inside, GatedLayer)
+    own, message, at_target, at_source = inside.node_maps(x).chunk(4, dim=1)
     mixed = torch.stack(
         [
-            layer.layer.edge_map(edge_attr[k]) + at_target[target] + at_source[source]
+            inside.edge_map(edge_attr[k]) + at_target[target] + at_source[source]
             for k, (source, target) in enumerate(edge_index.T.tolist())
         ]
     )

@@ -90,8 +90,8 @@ def test_edges_and_their_features_count_where_the_family_reads_them(name: str) -
 
 def test_embed_without_batch_is_that_of_one_graph() -> None:
     graph, model = random_graph(12, 4), network("gps")
-    given = [tensor(graph, key) for key in ("x", "edge_index", "edge_attr")]
-    assert torch.equal(model.embed(*given), model.embed(*given, tensor(graph, "batch"), 1))
+    x, edge_index, edge_attr, batch = (tensor(graph, key) for key in ("x", "edge_index", "edge_attr", "batch"))
+    assert torch.equal(model.embed(x, edge_index, edge_attr), model.embed(x, edge_index, edge_attr, batch, 1))
 
 
 def test_dropout_hides_features_in_training_alone() -> None:

@@ -25,7 +25,7 @@ def test_a_layer_with_torch_geometrics_weights_gives_its_outputs_and_gradients(n
     torch.manual_seed(0)
     pair = pyg_peers.PAIRS[name](WIDTH, EDGE_WIDTH)
     x, edge_index, edge_attr, topology = batch_of(EDGE_WIDTH)
-    own, peer = pair.answer(x, edge_attr, topology), pair.call(x, edge_index, edge_attr, topology.nodes.index)
+    own, peer = pair.answer(x, edge_attr, topology), pair.call(x, edge_index, edge_attr, topology.nodes.ids)
     torch.testing.assert_close(own, peer, atol=1e-5, rtol=0)
     upstream = torch.randn_like(own)
     reads = [x, edge_attr] if name in ("gin", "gat", "pna") else [x]
@@ -38,11 +38,11 @@ def test_the_gated_layer_is_torch_geometrics_divided_by_the_sum_of_its_gates() -
     pair = pyg_peers.gatedgcn(WIDTH, WIDTH)
     x, edge_index, edge_attr, topology = batch_of(WIDTH)
     skipped = pair.peer.lin_skip(x) + pair.peer.bias
-    passed = pair.call(x, edge_index, edge_attr, topology.nodes.index) - skipped
+    passed = pair.call(x, edge_index, edge_attr, topology.nodes.ids) - skipped
     with torch.no_grad():
         pair.peer.lin_value.weight.zero_()
         pair.peer.lin_value.bias.fill_(1)
-    gates = pair.call(x, edge_index, edge_attr, topology.nodes.index) - skipped
+    gates = pair.call(x, edge_index, edge_attr, topology.nodes.ids) - skipped
     expected = skipped + passed / (gates + EPSILON)
     torch.testing.assert_close(pair.answer(x, edge_attr, topology), expected, atol=1e-5, rtol=0)
 
@@ -53,7 +53,7 @@ def test_a_round_of_gps_is_torch_geometrics_around_the_same_local_layer(training
     pair = pyg_peers.gps_around_ours(WIDTH, WIDTH)
     pair.own.train(training), pair.peer.train(training)
     x, edge_index, edge_attr, topology = batch_of(WIDTH)
-    peer = pair.call(x, edge_index, edge_attr, topology.nodes.index, topology=topology)
+    peer = pair.call(x, edge_index, edge_attr, topology.nodes.ids, topology=topology)
     torch.testing.assert_close(pair.answer(x, edge_attr, topology), peer, atol=1e-5, rtol=0)
 
 
@@ -65,5 +65,5 @@ def test_attention_readout_is_torch_geometrics() -> None:
     torch.manual_seed(0)
     own = AttentionReadout(WIDTH)
     x, _, _, topology = batch_of(WIDTH)
-    peer = AttentionalAggregation(own.score)(x, topology.nodes.index, dim_size=3)
+    peer = AttentionalAggregation(own.score)(x, topology.nodes.ids, dim_size=3)
     torch.testing.assert_close(own(x, topology.nodes), peer, atol=1e-6, rtol=0)

@@ -50,7 +50,7 @@ def test_gradients_of_the_maximum_go_to_the_largest_row_only() -> None:
 
 def test_shares_of_the_powers_are_the_softmax_and_do_not_overflow() -> None:
     powers = softmax_powers(torch.tensor([[1000.0, 0.0], [1000.0, 1.0], [-1000.0, 5.0]]), SEGMENTS)
-    shares = powers / segment_sum(powers, SEGMENTS)[SEGMENTS.index]
+    shares = powers / segment_sum(powers, SEGMENTS)[SEGMENTS.ids]
     high = 1 / (1 + math.exp(-1))
     torch.testing.assert_close(shares, torch.tensor([[0.5, 1 - high], [0.5, high], [1, 1]]))
 
