@@ -150,6 +150,7 @@ class GraphNetwork(nn.Module):
         edge_index: Int64[Tensor, "2 edges"],
         edge_attr: Float[Tensor, "edges edge_features"],
         batch: Int64[Tensor, " nodes"] | None = None,
+        *,
         num_graphs: int = 1,
     ) -> Float[Tensor, "nodes width"]:
         """Node embeddings after the last round; without `batch` all nodes are of one graph."""
@@ -180,4 +181,4 @@ class GraphNetwork(nn.Module):
         num_graphs: int,
     ) -> Float[Tensor, "graphs classes"]:
         """Logits. `edge_index` holds both directions of each edge, by target; `batch` is the graph of each node."""
-        return self.read_out(self.embed(x, edge_index, edge_attr, batch, num_graphs), batch, num_graphs)
+        return self.read_out(self.embed(x, edge_index, edge_attr, batch, num_graphs=num_graphs), batch, num_graphs)
