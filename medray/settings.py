@@ -6,8 +6,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from medray.image_settings import AugmentSettings, DecodeSettings, GraphRecipe, StepRecipe
+from medray.network_settings import NetworkSettings
 
 PathStyle = Literal["sealed", "plain"]
+ModelName = Literal[
+    "cnn", "resnet18", "vig", "deepsets", "gcn", "sage", "gin", "gat", "gatedgcn", "pna", "gps", "hybrid"
+]
 
 
 @dataclass(frozen=True)
@@ -182,8 +186,10 @@ class TrainSettings:
     Attributes:
         source: an index table or an archive (which is indexed first, beside the output).
         out: where cache, checkpoints, history and bundle go. The same command again goes on where it stopped.
-        model: on images `cnn`, `resnet18` or `vig` (a graph network on patches); on region graphs `gatedgcn`;
-            on both `hybrid` (convolutions pooled on the regions).
+        model: on images `cnn`, `resnet18` or `vig` (a graph network on patches); on region graphs `deepsets` (no
+            edges), `gcn`, `sage`, `gin`, `gat`, `gatedgcn`, `pna` or `gps`; on both `hybrid` (convolutions pooled on
+            the regions).
+        network: sizes and parts of the model.
         key_file: file with the secret key of the hashed identifiers; none = $MEDRAY_KEY, else ~/.config/medray/key.
         labels: the labels.
         split: the split.
@@ -202,7 +208,8 @@ class TrainSettings:
 
     source: str
     out: str
-    model: Literal["cnn", "resnet18", "vig", "gatedgcn", "hybrid"] = "cnn"
+    model: ModelName = "cnn"
+    network: NetworkSettings = field(default_factory=NetworkSettings)
     key_file: str | None = None
     labels: LabelSettings = field(default_factory=LabelSettings)
     split: SplitSettings = field(default_factory=SplitSettings)

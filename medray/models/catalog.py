@@ -8,9 +8,17 @@ from torch import nn
 
 from medray.errors import SettingsError
 from medray.models.cnn import SmallCNN
+from medray.models.deepsets import DeepSets
+from medray.models.gat import GAT
 from medray.models.gatedgcn import GatedGCN
+from medray.models.gcn import GCN
+from medray.models.gin import GIN
+from medray.models.gps import GPS
+from medray.models.graph_network import GraphNetwork
 from medray.models.hybrid import HybridNet
+from medray.models.pna import PNA
 from medray.models.resnet18 import ResNet18
+from medray.models.sage import SAGE
 from medray.models.vig import PatchGraphNet
 from medray.samples.tables import InputKind
 from medray.settings import Recipe
@@ -55,22 +63,34 @@ def _vig(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
     return PatchGraphNet(inputs.in_channels, inputs.num_classes, **options)
 
 
-def _gatedgcn(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
-    return GatedGCN(inputs.node_features, inputs.edge_features, inputs.num_classes, **options)
+GRAPH_OPTIONS = ("width", "layers", "dropout", "feed_forward", "readout", "encoding_steps")
+
+
+def _graph_family(network: type[GraphNetwork], options: tuple[str, ...] = GRAPH_OPTIONS) -> ModelFamily:
+    def build(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
+        return network(inputs.node_features, inputs.edge_features, inputs.num_classes, **options)
+
+    return ModelFamily("graph", build, options)
 
 
 def _hybrid(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
-    return HybridNet(
-        inputs.in_channels, inputs.node_features, inputs.edge_features, num_classes=inputs.num_classes, **options
-    )
+    sizes = inputs.node_features, inputs.edge_features, inputs.num_classes
+    return HybridNet(*sizes, in_channels=inputs.in_channels, **options)
 
 
 MODELS = {
     "cnn": ModelFamily("image", _cnn, ("widths", "hidden", "dropout")),
     "resnet18": ModelFamily("image", _resnet18, ("size",), lambda recipe: {"size": recipe.size}),
     "vig": ModelFamily("image", _vig, ("size", "width", "blocks", "dropout"), lambda recipe: {"size": recipe.size}),
-    "gatedgcn": ModelFamily("graph", _gatedgcn, ("width", "layers", "dropout")),
-    "hybrid": ModelFamily("regions", _hybrid, ("stem", "width", "layers", "dropout")),
+    "deepsets": _graph_family(DeepSets),
+    "gcn": _graph_family(GCN),
+    "sage": _graph_family(SAGE),
+    "gin": _graph_family(GIN),
+    "gat": _graph_family(GAT, (*GRAPH_OPTIONS, "heads")),
+    "gatedgcn": _graph_family(GatedGCN),
+    "pna": _graph_family(PNA),
+    "gps": _graph_family(GPS, ("width", "layers", "dropout", "readout", "encoding_steps", "heads")),
+    "hybrid": ModelFamily("regions", _hybrid, (*GRAPH_OPTIONS, "stem")),
 }
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medray.errors import SettingsError
 from medray.models.cnn import ConvBlock
 
 DISTANCES = (1, 2, 4)
@@ -62,6 +63,9 @@ class PatchGraphNet(nn.Module):
         width: features of a node.
         blocks: graph blocks.
         dropout: in the head.
+
+    Raises:
+        SettingsError: a width or number of blocks below 1.
     """
 
     def __init__(
@@ -75,6 +79,9 @@ class PatchGraphNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if min(width, blocks) < 1:
+            what = f"--network.width is {width}, --network.blocks is {blocks}, and each must be 1 or more."
+            raise SettingsError(what)
         halvings = 0
         while size >> halvings > LARGEST_SIDE:
             halvings += 1

@@ -161,14 +161,14 @@ def _start(run: SeedRun, world: int, rank: int, device: torch.device) -> tuple[T
 
 
 def model_inputs(settings: TrainSettings) -> dict[str, Any]:
-    """Widths and options that the recipe decides, as keyword arguments of `build_model`."""
+    """Widths and options, given or decided by the recipe, as keyword arguments of `build_model`."""
     family = model_family(settings.model)
     graph = family.input_kind != "image"
     return {
         "in_channels": settings.recipe.channels,
         "node_features": len(node_feature_names(settings.recipe.graph, settings.recipe.channels)) if graph else 0,
         "edge_features": len(edge_feature_names(settings.recipe.graph)) if graph else 0,
-        "options": family.options_for(settings.recipe),
+        "options": {**settings.network.given(), **family.options_for(settings.recipe)},
     }
 
 

@@ -14,12 +14,12 @@ from medray.archive.identity import load_key
 from medray.archive.labels import join_labels, read_labels
 from medray.archive.splits import assign_splits, check_no_leak, split_hash
 from medray.errors import LabelError
-from medray.models.catalog import model_family
+from medray.models.catalog import build_model, model_family
 from medray.pipelines.cache import CacheSettings, prepare_cache
 from medray.pipelines.cluster import cluster
 from medray.pipelines.index import ensure_index, generation_of, known_index
 from medray.pipelines.progress import say
-from medray.pipelines.ranks import SeedRun, train_seed
+from medray.pipelines.ranks import SeedRun, model_inputs, train_seed
 from medray.pipelines.sides import SPLIT_FILE
 from medray.schema import HISTORY
 from medray.settings import LabelSettings, TrainSettings
@@ -32,17 +32,18 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     """Train one model a seed; the manifest of the history table, with the summary over the seeds.
 
     Raises:
+        SettingsError: no such model, or an option that it does not have or cannot be built with.
         LabelError: labels that match nothing, a class without enough patients.
         LeakError: a patient on two sides of the split.
         OutputError: the output folder holds something else.
     """
     settings = replace(settings, out=storage.absolute(settings.out))
-    model_family(settings.model)
     known = known_index(settings.source, settings.key_file)
     run = _run(settings, known)
     if tables.is_finished(settings.out, run):
         say(f"train: {settings.out} is finished already")
         return tables.read_manifest(settings.out)
+    build_model(settings.model, num_classes=2, **model_inputs(settings))  # what cannot be built is refused now
     key = load_key(settings.key_file)
     if settings.labels.file:
         read_labels(settings.labels.file, settings.labels)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medray.models.cnn import SmallCNN
-from medray.models.gatedgcn import GatedGCN
+from medray.models.graph_network import GraphNetwork
 from medray.models.resnet18 import ResNet18
 from medray.models.vig import PatchGraphNet
 
@@ -83,7 +83,7 @@ def layer_cam(
 
 
 def node_cam(
-    model: GatedGCN, inputs: dict[str, Tensor | int], class_number: int | None = None
+    model: GraphNetwork, inputs: dict[str, Tensor | int], class_number: int | None = None
 ) -> Float32[np.ndarray, " nodes"]:
     """Node-CAM: gradient x last embedding, summed over features.
 

@@ -14,7 +14,7 @@ def random_graph(nodes: int, seed: int, node_features: int = 5, edge_features: i
     both = sorted((target, source) for a, b in pairs for target, source in ((a, b), (b, a)))
     return {
         "x": torch.randn(nodes, node_features, generator=drawn),
-        "edge_index": torch.tensor([[source for _, source in both], [target for target, _ in both]]),
+        "edge_index": torch.tensor([[source for _, source in both], [target for target, _ in both]], dtype=torch.int64),
         "edge_attr": torch.randn(len(both), edge_features, generator=drawn),
         "batch": torch.zeros(nodes, dtype=torch.int64),
         "num_graphs": 1,

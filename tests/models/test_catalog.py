@@ -1,13 +1,17 @@
 """medray/models/catalog.py."""
 
+from dataclasses import fields
+from typing import get_args
+
 import pytest
 
 from medray.errors import SettingsError
 from medray.models.catalog import MODELS, build_model
-from medray.settings import Recipe
+from medray.network_settings import NetworkSettings
+from medray.settings import ModelName, Recipe
 
 
-@pytest.mark.parametrize("name", ["cnn", "gatedgcn"])
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"resnet18", "vig", "hybrid"}))
 def test_the_small_models_have_about_15_thousand_parameters(name: str) -> None:
     model = build_model(name, num_classes=2, in_channels=1, node_features=12, edge_features=6)
     assert 12_000 <= sum(parameter.numel() for parameter in model.parameters()) <= 18_000
@@ -19,7 +23,7 @@ def test_resnet18_has_eleven_million_parameters() -> None:
 
 
 def test_an_unknown_model_is_refused_with_the_list() -> None:
-    with pytest.raises(SettingsError, match=r"'vit'.*cnn, resnet18, vig, gatedgcn, hybrid"):
+    with pytest.raises(SettingsError, match=r"'vit'.*cnn, resnet18, vig, deepsets.*gatedgcn.*hybrid"):
         build_model("vit", num_classes=2)
 
 
@@ -31,6 +35,12 @@ def test_an_unknown_option_is_refused_with_the_list() -> None:
 def test_a_graph_model_without_features_is_refused() -> None:
     with pytest.raises(SettingsError, match="widths"):
         build_model("gatedgcn", num_classes=2)
+
+
+def test_the_settings_name_every_model_and_option() -> None:
+    assert set(get_args(ModelName)) == set(MODELS)
+    options = {name for family in MODELS.values() for name in family.options}
+    assert {field.name for field in fields(NetworkSettings)} == options - {"size"}
 
 
 def test_the_recipe_decides_the_options_that_depend_on_the_input() -> None:

@@ -28,7 +28,7 @@ def together(graphs: list[Inputs]) -> Inputs:
 @pytest.fixture
 def model() -> HybridNet:
     torch.manual_seed(0)
-    return HybridNet(1, 5, 3, 2, stem=(4, 8), width=8, layers=2)
+    return HybridNet(5, 3, 2, stem=(4, 8), width=8, layers=2)
 
 
 def test_a_graph_does_not_see_its_batch_in_evaluation(model: HybridNet) -> None:

@@ -12,7 +12,8 @@ from PIL import Image
 
 from medray import storage, tables
 from medray.archive.splits import check_no_leak
-from medray.errors import LabelError, LeakError, OutputError
+from medray.errors import LabelError, LeakError, OutputError, SettingsError
+from medray.network_settings import NetworkSettings
 from medray.pipelines import ranks
 from medray.pipelines.index import index
 from medray.pipelines.train import labelled_rows, train
@@ -85,6 +86,22 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(trained, trainin
     train(training(tmp_path))
     assert _weights(tmp_path) == _weights(trained)
     assert tables.read_table(str(tmp_path)).num_rows == 2
+
+
+def test_a_graph_network_trains_with_the_options_that_it_was_given(training, tmp_path):
+    network = NetworkSettings(width=8, layers=1, readout="attention", encoding_steps=2, heads=2)
+    train(training(tmp_path, epochs=1, model="gps", network=network))
+    bundle = load_bundle(str(tmp_path / SEED_0))
+    assert bundle.options == network.given() and bundle.model_name == "gps"
+    assert bundle.build_model().get_submodule("head.0").in_features == 8
+
+
+def test_an_option_that_a_model_does_not_have_is_refused_before_anything_is_written(training, tmp_path):
+    with pytest.raises(SettingsError, match=r"cnn has no option 'width'.*widths, hidden, dropout"):
+        train(training(tmp_path / "run", network=NetworkSettings(width=8)))
+    with pytest.raises(SettingsError, match="must be a multiple of the 4 heads"):
+        train(training(tmp_path / "run", model="gat", network=NetworkSettings(width=10)))
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_training_does_not_go_into_the_same_folder(trained, training):

@@ -9,7 +9,7 @@ from medray.graphs.arrow import graphs_to_arrow
 from medray.graphs.build import build_region_graph
 from medray.graphs.features import STATISTICS
 from medray.image_settings import GraphRecipe
-from medray.models.segments import segment_mean
+from medray.models.hybrid import pool_regions
 from medray.samples.collate import batches, collate
 from medray.samples.tables import flat_lists, to_graphs, usable
 from medray.settings import Recipe
@@ -47,8 +47,7 @@ def test_regions_name_the_node_of_each_pixel():
     inputs = collate(usable(samples), RECIPE).inputs
     x, batch, regions = (torch.as_tensor(inputs[name]) for name in ("x", "batch", "regions"))
     assert torch.equal(batch[regions], torch.arange(2)[:, None, None].expand(2, 24, 24))
-    pixels = torch.as_tensor(inputs["image"]).flatten()
-    means = segment_mean(pixels[:, None], regions.flatten(), len(x))[:, 0]
+    means = pool_regions(torch.as_tensor(inputs["image"]), regions, len(x))[:, 0]
     torch.testing.assert_close(x[:, STATISTICS.index("mean")], means, atol=1e-5, rtol=0)
 
 

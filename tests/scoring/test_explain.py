@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from medray.models.catalog import MODELS, build_model
 from medray.models.cnn import SmallCNN
 from medray.models.gatedgcn import GatedGCN
 from medray.models.resnet18 import ResNet18
@@ -15,7 +16,7 @@ from medray.scoring.explain import layer_cam, node_cam, paint
 from medray.settings import OptimizerSettings
 from medray.training.fit import start_training, train_epoch
 from medray.training.task import Classify
-from tests.models.region_graphs import Inputs, join
+from tests.models.region_graphs import Inputs, join, random_graph
 from tests.training.planted import SIDE, image_batches, square_images
 
 TASK = Classify(("no", "yes"))
@@ -106,6 +107,16 @@ def test_no_class_given_means_the_most_probable_one() -> None:
         assert np.array_equal(layer_cam(trained_cnn(), image), layer_cam(trained_cnn(), image, label))
         graph = grid_graph(image)
         assert np.array_equal(node_cam(trained_gatedgcn(), graph), node_cam(trained_gatedgcn(), graph, label))
+
+
+@pytest.mark.parametrize("name", [name for name, family in MODELS.items() if family.input_kind == "graph"])
+def test_every_graph_network_is_explained(name: str) -> None:
+    torch.manual_seed(0)
+    graph, model = random_graph(12, 0), build_model(name, num_classes=2, node_features=5, edge_features=3)
+    heats = [node_cam(model, graph, label) for label in (0, 1)]
+    assert all(heat.shape == (12,) and heat.min() >= 0 for heat in heats)
+    assert max(heat.max() for heat in heats) == 1
+    assert not np.array_equal(*heats)
 
 
 @pytest.mark.parametrize("size", [28, 96])

@@ -1,10 +1,11 @@
 """medray/scoring/score.py."""
 
 import numpy as np
+import pytest
 import torch
 
+from medray.models.catalog import MODELS, build_model
 from medray.models.cnn import SmallCNN
-from medray.models.gatedgcn import GatedGCN
 from medray.samples.batch import Batch
 from medray.scoring.score import predict, split_images
 from medray.training.task import Classify
@@ -31,9 +32,11 @@ def test_an_image_gets_the_same_answer_in_any_batch() -> None:
         np.testing.assert_allclose(parts.probabilities, whole.probabilities, atol=1e-6, rtol=0)
 
 
-def test_a_graph_gets_the_same_answer_in_any_batch() -> None:
+@pytest.mark.parametrize("name", [name for name, family in MODELS.items() if family.input_kind == "graph"])
+def test_a_graph_gets_the_same_answer_in_any_batch(name: str) -> None:
     torch.manual_seed(0)
-    graphs, model = [random_graph(5 + k, k) for k in range(12)], GatedGCN(5, 3, 2)
+    graphs = [random_graph(5 + k, k) for k in range(12)]
+    model = build_model(name, num_classes=2, node_features=5, edge_features=3)
     model(**join(graphs))
     names = [str(k) for k in range(12)]
     whole = predict(model, [Batch(join(graphs), None, names)], TASK)

@@ -10,9 +10,10 @@ import torch
 
 from medray.errors import BundleError
 from medray.image_settings import GraphRecipe
-from medray.models.catalog import build_model
+from medray.models.catalog import MODELS, build_model
 from medray.settings import Recipe
 from medray.training.bundle import Bundle, _model_id, load_bundle, save_bundle
+from tests.models.region_graphs import random_graph
 
 BUNDLE = Bundle(
     model_name="gatedgcn",
@@ -59,6 +60,20 @@ def test_the_model_answers_as_before(tmp_path: Path) -> None:
     save_bundle(str(tmp_path), image_bundle, model)
     image = torch.randn(3, 1, 28, 28)
     assert torch.equal(load_bundle(str(tmp_path)).build_model()(image), model.eval()(image))
+
+
+GRAPH_FAMILIES = [name for name, family in MODELS.items() if family.input_kind == "graph"]
+
+
+@pytest.mark.parametrize("name", GRAPH_FAMILIES)
+def test_a_graph_network_with_options_answers_as_before(name: str, tmp_path: Path) -> None:
+    graph, options = random_graph(20, 0), {"width": 8, "layers": 2, "readout": "attention", "encoding_steps": 2}
+    model = build_model(name, num_classes=2, node_features=5, edge_features=3, options=options)
+    model(**graph)  # running statistics that are not the initial ones
+    save_bundle(
+        str(tmp_path), replace(BUNDLE, model_name=name, options=options, node_features=5, edge_features=3), model
+    )
+    assert torch.equal(load_bundle(str(tmp_path)).build_model()(**graph), model.eval()(**graph))
 
 
 def test_the_id_is_16_hexadecimal_digits_of_weights_and_manifest(saved: Path, tmp_path: Path) -> None:
