@@ -1,0 +1,99 @@
+"""One sample, and a model's answers to changed copies of it: what every explanation is made of."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from medray.samples.batch import Inputs
+
+COPIES = 16
+"""Changed copies in one pass: what bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A model in evaluation mode and one sample of the kind that it reads, on its device.
+
+    A sample has values at places: channels at the pixels of an image, features at the nodes of a region graph.
+
+    Attributes:
+        model: of images or of region graphs.
+        inputs: one sample, as in `Batch.inputs`.
+    """
+
+    model: nn.Module
+    inputs: Inputs
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether the places are nodes."""
+        return "x" in self.inputs
+
+    def tensor(self, name: str) -> Tensor:
+        """One of the inputs."""
+        value = self.inputs[name]
+        assert isinstance(value, Tensor)
+        return value
+
+    @property
+    def values(self) -> Tensor:
+        """What the copies change: the image (channels, rows, columns), or `x` (nodes, features)."""
+        return self.tensor("x") if self.is_graph else self.tensor("image")[0]
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Shape of the places: (nodes,) or (rows, columns)."""
+        return tuple(self.values.shape[:1] if self.is_graph else self.values.shape[1:])
+
+    @property
+    def blank(self) -> Tensor:
+        """The sample with nothing to see: the mean of each channel (feature) everywhere."""
+        over = (0,) if self.is_graph else (1, 2)
+        return self.values.mean(over, keepdim=True).expand_as(self.values)
+
+    def over_values(self, evidence: Tensor) -> Tensor:
+        """Evidence of each value to evidence of each place: the sum over channels or features."""
+        return evidence.sum(1 if self.is_graph else 0)
+
+    def hidden(self, where: Bool[Tensor, "copies *places"]) -> Float[Tensor, "copies ..."]:
+        """Copies of the sample that are blank at some places."""
+        return torch.where(where[..., None] if self.is_graph else where[:, None], self.blank, self.values)
+
+    def logits(self, copies: Float[Tensor, "copies ..."]) -> Float[Tensor, "copies classes"]:
+        """The model's answers to copies with these values; a graph's edges stay as they are."""
+        given: Inputs = self._graphs(copies) if self.is_graph else {"image": copies}
+        logits: Tensor = self.model(**given)
+        return logits
+
+    def answers(self, hidden: Bool[Tensor, "copies *places"]) -> Float[Tensor, "copies classes"]:
+        """Logits of copies that are blank at some places, COPIES of them at a time."""
+        with torch.no_grad():
+            return torch.cat([self.logits(self.hidden(some)) for some in torch.split(hidden, COPIES)])
+
+    def _graphs(self, copies: Float[Tensor, "copies nodes features"]) -> Inputs:
+        count, nodes = copies.shape[:2]
+        numbers = torch.arange(count, device=copies.device)
+        edges: Int64[Tensor, "2 copies edges"] = self.tensor("edge_index")[:, None] + nodes * numbers[:, None]
+        return {
+            "x": copies.flatten(0, 1),
+            "edge_index": edges.flatten(1),
+            "edge_attr": self.tensor("edge_attr").repeat(count, 1),
+            "batch": numbers.repeat_interleave(nodes),
+            "num_graphs": count,
+        }
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode with gradients on, whatever is around it; then as it was."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        model.train(training)
