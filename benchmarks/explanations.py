@@ -38,8 +38,8 @@ from medray.training.seeding import seed_everything
 from medray.training.task import Classify
 
 MODELS: dict[str, Literal["image", "graph"]] = {"cnn": "image", "gatedgcn": "graph"}
-PATIENTS, TRAINING_PATIENTS, IMAGES, SIZE = 400, 300, 1600, 96
-TESTED, CHECKED, SEEDS, EPOCHS, BATCH, TOLERANCE_PX = 100, 30, 3, 15, 32, 3
+PATIENTS, TRAINING_PATIENTS, IMAGES, SIZE = 250, 190, 1000, 96
+TESTED, CHECKED, SEEDS, EPOCHS, BATCH, TOLERANCE_PX = 100, 20, 3, 15, 32, 3
 RECIPE = Recipe(size=SIZE, graph=GraphRecipe(regions=100))
 NODULE = LABELS.index("nodule")
 GOAL = {"pointing": 0.75, "times_brightness": 2.0}

@@ -104,7 +104,8 @@ def heated_examples(
         heat = stored.get(pick.sample["sample_id"])
         if heat is None:
             heat = from_levels(to_levels(explain(model, shown.inputs, method, pick.class_number)))
-        checks.add(shown, heat, pick.class_number)
+        if len(bundle.classes) > 2 or pick.class_number:  # nothing speaks for the absence of a finding
+            checks.add(shown, heat, pick.class_number)
         if place < settings.examples:
             examples.append(Example(shown.image[0], shown.painted(heat), **pick.words))
     words = HEAT_METHODS[bundle.input_kind][method]

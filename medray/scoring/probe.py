@@ -3,15 +3,20 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
+from torch.nn import functional
 
 from medray.samples.batch import Inputs
 
 COPIES = 16
 """Changed copies in one pass: what bounds the memory."""
+BLUR_SHARE = 1 / 16
+"""Standard deviation of the blur of a blank image, in sides of the image."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,15 @@ class Probe:
         """Shape of the places: (nodes,) or (rows, columns)."""
         return tuple(self.values.shape[:1] if self.is_graph else self.values.shape[1:])
 
-    @property
+    @cached_property
     def blank(self) -> Tensor:
-        """The sample with nothing to see: the mean of each channel (feature) everywhere."""
-        over = (0,) if self.is_graph else (1, 2)
-        return self.values.mean(over, keepdim=True).expand_as(self.values)
+        """The sample with nothing to see: every node as the mean of all, or the image blurred.
+
+        A patch of one grey in an image is a thing to see, with edges; a blurred one is not.
+        """
+        if self.is_graph:
+            return self.values.mean(0, keepdim=True).expand_as(self.values)
+        return _blurred(self.values, BLUR_SHARE * max(self.places))
 
     def over_values(self, evidence: Tensor) -> Tensor:
         """Evidence of each value to evidence of each place: the sum over channels or features."""
@@ -85,6 +94,16 @@ class Probe:
             "batch": numbers.repeat_interleave(nodes),
             "num_graphs": count,
         }
+
+
+def _blurred(image: Float[Tensor, "channels rows columns"], sigma: float) -> Float[Tensor, "channels rows columns"]:
+    """Gaussian blur, cut at three standard deviations; beyond the border the image goes on as it ends."""
+    radius = ceil(3 * sigma)
+    weights = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=image.device) / sigma) ** 2).to(image)
+    weights = weights / weights.sum()
+    padded = functional.pad(image[:, None], (radius,) * 4, mode="replicate")
+    blurred: Tensor = functional.conv2d(padded, weights[None, None, :, None])
+    return functional.conv2d(blurred, weights[None, None, None])[:, 0]
 
 
 @contextmanager

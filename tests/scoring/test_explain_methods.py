@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from medray.graphs.arrow import graphs_to_arrow
@@ -61,6 +62,12 @@ def trained_probes() -> list[Probe]:
     return [Probe(trained_cnn(), {"image": image[None]}), Probe(trained_gatedgcn(), grid_graph(image))]
 
 
+def test_a_blank_image_is_scipys_blur_and_a_blank_graph_is_its_mean(linear_image, linear_graph) -> None:
+    by_scipy = [gaussian_filter(plane, 33 / 16, mode="nearest", radius=7) for plane in linear_image.values.numpy()]
+    np.testing.assert_allclose(linear_image.blank.numpy(), by_scipy, atol=1e-5)
+    torch.testing.assert_close(linear_graph.blank[7], linear_graph.values.mean(0))
+
+
 @pytest.mark.parametrize("number", [0, 1], ids=["cnn", "gatedgcn"])
 def test_integrated_gradients_sum_to_the_difference_of_the_logits(number: int) -> None:
     """Completeness: Sundararajan et al. 2017, proposition 1."""
@@ -73,8 +80,7 @@ def test_integrated_gradients_sum_to_the_difference_of_the_logits(number: int) -
 
 
 def test_integrated_gradients_of_a_linear_model_are_weight_times_way(linear_image, linear_graph) -> None:
-    image, weight = linear_image.values, linear_image.model.weight[1]
-    expected = (weight * (image - image.mean((1, 2), keepdim=True))).sum(0)
+    expected = (linear_image.model.weight[1] * (linear_image.values - linear_image.blank)).sum(0)
     torch.testing.assert_close(integrated_gradients(linear_image, 1), expected.detach(), atol=1e-5, rtol=0)
     x, weight = linear_graph.values, linear_graph.model.weight[0]
     expected = ((x - x.mean(0)) * weight).sum(1)
@@ -84,9 +90,8 @@ def test_integrated_gradients_of_a_linear_model_are_weight_times_way(linear_imag
 def test_occlusion_of_a_linear_image_model_is_the_patch_by_hand(linear_image) -> None:
     found = occlusion(linear_image, 1).numpy()
     assert found.shape == (11, 10)  # patches of 3 rows and 2 columns: at most 16 along each side
-    image, weight = linear_image.values.numpy(), linear_image.model.weight[1].detach().numpy()
-    lost = (weight * (image - image.mean((1, 2), keepdims=True))).sum(0)
-    by_hand = lost.reshape(11, 3, 10, 2).sum((1, 3))
+    way = (linear_image.values - linear_image.blank).numpy()
+    by_hand = (linear_image.model.weight[1].detach().numpy() * way).sum(0).reshape(11, 3, 10, 2).sum((1, 3))
     np.testing.assert_allclose(found, by_hand, atol=1e-4)
 
 
