@@ -12,7 +12,6 @@ from torch import nn
 
 from medray import storage, tables
 from medray.errors import SampleError
-from medray.pipelines.explain import explanations_of
 from medray.pipelines.progress import say
 from medray.reports.content import Example
 from medray.reports.heat_figures import HeatChecks, draw_heat_checks
@@ -152,7 +151,7 @@ def _rows(uri: str, samples: list[dict[str, Any]], column: str) -> dict[str, dic
 
 def _stored(predictions: str, samples: list[dict[str, Any]]) -> tuple[dict[str, Heat], str]:
     """Stored heat by sample id, and the method of all heat on the page."""
-    explanations = explanations_of(predictions)
+    explanations = storage.join(predictions, tables.EXPLANATIONS)
     if not storage.exists(storage.join(explanations, tables.MANIFEST)):
         return {}, "cam"
     heat = {

@@ -169,7 +169,10 @@ def _heat_checks(content: PageContent) -> str:
     if not content.heat_checks:
         return ""
     cards = "".join(_figure_card(figure) for figure in content.heat_checks)
-    note = "What the heat is worth: the answer should follow what is hot, and the heat what the model has learnt."
+    note = (
+        "What the heat is worth: the answer should follow what is hot, and the heat what the model has learnt. "
+        "Covered pixels are blurred; covered nodes are the mean of all."
+    )
     return f'<p class="note checks">{note}</p>\n<div class="cards">\n{cards}</div>'
 
 
