@@ -6,6 +6,8 @@ BIN := .venv/bin
 UV := .uv/bin/uv
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
+
 .PHONY: help env demo test slow check format lint types imports sizes fix lock clean
 
 help:  ## say what there is
@@ -17,10 +19,10 @@ demo: env  ## a small archive: index, train, score, report; MEDRAY_DATA=folder t
 	@$(if $(filter command,$(origin MEDRAY_DATA)),MEDRAY_DATA='$(MEDRAY_DATA)',env -u MEDRAY_DATA) $(BIN)/python benchmarks/demo.py
 
 test: env  ## the default tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(IN_TWO)
 
 slow: env  ## the slow tests: Ceph, kills, submitted jobs
-	@$(BIN)/pytest -m slow
+	@$(BIN)/pytest -m slow $(IN_TWO)
 
 check: format lint types imports sizes  ## format, lint, types, import contracts, sizes
 

@@ -182,7 +182,8 @@ class TrainSettings:
     Attributes:
         source: an index table or an archive (which is indexed first, beside the output).
         out: where cache, checkpoints, history and bundle go. The same command again goes on where it stopped.
-        model: `cnn`, `resnet18` or `gatedgcn`.
+        model: on images `cnn`, `resnet18` or `vig` (a graph network on patches); on region graphs `gatedgcn`;
+            on both `hybrid` (convolutions pooled on the regions).
         key_file: file with the secret key of the hashed identifiers; none = $MEDRAY_KEY, else ~/.config/medray/key.
         labels: the labels.
         split: the split.
@@ -201,7 +202,7 @@ class TrainSettings:
 
     source: str
     out: str
-    model: Literal["cnn", "resnet18", "gatedgcn"] = "cnn"
+    model: Literal["cnn", "resnet18", "vig", "gatedgcn", "hybrid"] = "cnn"
     key_file: str | None = None
     labels: LabelSettings = field(default_factory=LabelSettings)
     split: SplitSettings = field(default_factory=SplitSettings)

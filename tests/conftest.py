@@ -49,9 +49,14 @@ _execute_shape_annotations()
 logging.getLogger("werkzeug").setLevel(logging.ERROR)  # moto's access log
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick tests first, so that what is simply wrong shows early."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Quick tests first, so that what is simply wrong shows early; with `-n`, files with slow ones, so that none ends
+    alone while the other processes have nothing left."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.path not in slow)
+    else:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
 def pytest_unconfigure() -> None:

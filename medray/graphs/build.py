@@ -15,7 +15,7 @@ from medray.graphs.slic_kernels import mean_of_channels, slic
 from medray.graphs.texture import Runs, gaussian, texture_features
 from medray.image_settings import GraphRecipe
 
-__all__ = ["build_region_graph", "node_feature_names", "superpixel_labels"]
+__all__ = ["build_region_graph", "build_with_labels", "node_feature_names", "superpixel_labels"]
 
 BLUR_SHARE = 1 / 16
 """Largest blur, in sides of a region: more than that erases what small regions could follow."""
@@ -41,6 +41,11 @@ def build_region_graph(image: Image, recipe: GraphRecipe) -> RegionGraph:
     Raises:
         SampleError: `unsupported_pixels` where a value is not finite or there is no pixel.
     """
+    return build_with_labels(image, recipe)[0]
+
+
+def build_with_labels(image: Image, recipe: GraphRecipe) -> tuple[RegionGraph, Labels]:
+    """The region graph of an image and the node of each pixel, both as the functions above and below give them."""
     plane = _grey(image)
     labels = _labels(plane, recipe)
     rows, columns = plane.shape
@@ -59,7 +64,7 @@ def build_region_graph(image: Image, recipe: GraphRecipe) -> RegionGraph:
         x[:, -len(POSITION) :] = pos
     lengths = edges[:, LENGTH] / math.sqrt(rows * columns / regions)
     edge_attr = np.stack([lengths, edges[:, CONTRAST] / edges[:, PAIRS]], axis=1).astype(np.float32)
-    return RegionGraph(x, pos, pairs.astype(index_type(regions)), edge_attr)
+    return RegionGraph(x, pos, pairs.astype(index_type(regions)), edge_attr), labels
 
 
 def superpixel_labels(image: Image, recipe: GraphRecipe) -> Labels:

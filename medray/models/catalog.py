@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
 from medray.errors import SettingsError
 from medray.models.cnn import SmallCNN
 from medray.models.gatedgcn import GatedGCN
+from medray.models.hybrid import HybridNet
 from medray.models.resnet18 import ResNet18
+from medray.models.vig import PatchGraphNet
+from medray.samples.tables import InputKind
 from medray.settings import Recipe
 
 
@@ -28,13 +31,13 @@ class ModelFamily:
     """A kind of model.
 
     Attributes:
-        input_kind: what it reads: prepared images or region graphs.
+        input_kind: what it reads: prepared images, region graphs, or both (`regions`).
         build: the model for inputs of given widths and options.
         options: names that `build` knows.
         options_for: the options that a recipe decides.
     """
 
-    input_kind: Literal["image", "graph"]
+    input_kind: InputKind
     build: Callable[[ModelInputs, dict[str, Any]], nn.Module]
     options: tuple[str, ...]
     options_for: Callable[[Recipe], dict[str, Any]] = lambda _: {}
@@ -48,14 +51,26 @@ def _resnet18(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
     return ResNet18(inputs.in_channels, inputs.num_classes, **options)
 
 
+def _vig(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
+    return PatchGraphNet(inputs.in_channels, inputs.num_classes, **options)
+
+
 def _gatedgcn(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
     return GatedGCN(inputs.node_features, inputs.edge_features, inputs.num_classes, **options)
+
+
+def _hybrid(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
+    return HybridNet(
+        inputs.in_channels, inputs.node_features, inputs.edge_features, num_classes=inputs.num_classes, **options
+    )
 
 
 MODELS = {
     "cnn": ModelFamily("image", _cnn, ("widths", "hidden", "dropout")),
     "resnet18": ModelFamily("image", _resnet18, ("size",), lambda recipe: {"size": recipe.size}),
+    "vig": ModelFamily("image", _vig, ("size", "width", "blocks", "dropout"), lambda recipe: {"size": recipe.size}),
     "gatedgcn": ModelFamily("graph", _gatedgcn, ("width", "layers", "dropout")),
+    "hybrid": ModelFamily("regions", _hybrid, ("stem", "width", "layers", "dropout")),
 }
 
 
@@ -97,7 +112,9 @@ def build_model(
     if unknown := sorted(set(options) - set(family.options)):
         raise SettingsError(f"{name} has no option {unknown[0]!r}.", f"It knows {', '.join(family.options)}.")
     inputs = ModelInputs(num_classes, in_channels, node_features, edge_features)
-    widths = (num_classes, in_channels) if family.input_kind == "image" else (num_classes, node_features, edge_features)
+    widths = [num_classes]
+    widths += [in_channels] if family.input_kind != "graph" else []
+    widths += [node_features, edge_features] if family.input_kind != "image" else []
     if min(widths) < 1:
-        raise SettingsError(f"{name} cannot be built for widths {widths}.", "Each must be 1 or more.")
+        raise SettingsError(f"{name} cannot be built for widths {tuple(widths)}.", "Each must be 1 or more.")
     return family.build(inputs, options)

@@ -12,13 +12,13 @@ SMALLEST_MAP = 3
 class ConvBlock(nn.Module):
     """3 x 3 convolution, batch norm, ReLU."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(out_channels)
 
-    def forward(self, image: Float[Tensor, "batch channels rows columns"]) -> Float[Tensor, "batch out rows columns"]:
-        """Feature map of the same rows and columns."""
+    def forward(self, image: Float[Tensor, "batch channels rows columns"]) -> Float[Tensor, "batch out r c"]:
+        """Feature map; with stride 1 of the same rows and columns."""
         return functional.relu(self.norm(self.conv(image)))
 
 

@@ -99,8 +99,8 @@ class GraphConverter:
         """Convert and write a unit; its ledger row."""
         started, unit_id = time.monotonic(), samples["unit_id"][0].as_py()
         samples = samples.drop_columns(["unit_id"])
-        if self.settings.kind == "graph":
-            samples = to_graphs(samples, self.settings.recipe)
+        if self.settings.kind != "image":
+            samples = to_graphs(samples, self.settings.recipe, self.settings.kind)
         return CacheWriter(self.settings).write(unit_id, samples, started)
 
 

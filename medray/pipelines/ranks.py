@@ -64,7 +64,7 @@ class SeedRun:
     @property
     def builds_graphs(self) -> bool:
         """Whether ranks make region graphs of cached images: each epoch's graphs are new where training augments."""
-        return self.settings.augment.is_on and model_family(self.settings.model).input_kind == "graph"
+        return self.settings.augment.is_on and model_family(self.settings.model).input_kind != "image"
 
     @property
     def out(self) -> str:
@@ -163,7 +163,7 @@ def _start(run: SeedRun, world: int, rank: int, device: torch.device) -> tuple[T
 def model_inputs(settings: TrainSettings) -> dict[str, Any]:
     """Widths and options that the recipe decides, as keyword arguments of `build_model`."""
     family = model_family(settings.model)
-    graph = family.input_kind == "graph"
+    graph = family.input_kind != "image"
     return {
         "in_channels": settings.recipe.channels,
         "node_features": len(node_feature_names(settings.recipe.graph)) if graph else 0,
@@ -186,17 +186,19 @@ def _evaluated(run: SeedRun, shard: Any) -> ShardStream:
     """A side as the model scores it: never augmented. Where training augments, a cache for graphs holds images."""
     if not run.builds_graphs:
         return _stream(run, lambda: _blocks(shard))
-    return _stream(run, lambda: (to_graphs(block, run.settings.recipe) for block in _blocks(shard)))
+    kind = model_family(run.settings.model).input_kind
+    return _stream(run, lambda: (to_graphs(block, run.settings.recipe, kind) for block in _blocks(shard)))
 
 
 def _augmented(run: SeedRun, batches: Iterable[Batch], epoch: int, device: torch.device) -> Iterator[Batch]:
     """Training batches, each sample changed as its id, the epoch and the seed say."""
     from medray.training.augment import augment_batch, augment_graphs, draw_batch  # loads compiled kernels
 
+    kind = model_family(run.settings.model).input_kind
     for batch in batches:
         drawn = draw_batch(run.settings.augment, run.seed, epoch, batch.sample_ids)
         if run.builds_graphs:
-            yield augment_graphs(batch, drawn, run.settings.recipe)
+            yield augment_graphs(batch, drawn, run.settings.recipe, kind)
         else:
             yield augment_batch(batch.to(device), drawn)
 

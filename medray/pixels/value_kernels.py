@@ -84,7 +84,7 @@ def resample(values: Any, row_first: Any, row_weights: Any, column_first: Any, c
             if weight != 0:
                 source = values[row_first[row] + tap]
                 for column in range(line.size):
-                    line[column] += weight * source[column]
+                    line[column] += weight * np.float32(source[column])
         for column in range(columns):
             source = line[column_first[column] :]  # an index that cannot be negative is what makes this loop a vector's
             weights = column_weights[column]

@@ -14,7 +14,8 @@ class Batch:
 
     Attributes:
         inputs: keyword arguments of the model: `image` (batch, channels, rows, columns) for image models; `x`,
-            `edge_index` (2, edges; sorted by destination), `edge_attr`, `batch` and `num_graphs` for graph models.
+            `edge_index` (2, edges; sorted by destination), `edge_attr`, `batch` and `num_graphs` for graph models;
+            all of them and `regions` (batch, rows, columns), the node of each pixel, for models of both.
         labels: class numbers (batch,), or None where nobody asks for a loss.
         sample_ids: one a sample, in the order of the rows.
     """

@@ -16,13 +16,17 @@ def collate(samples: pa.Table, recipe: Recipe) -> Batch:
     """One batch out of rows that are all ok.
 
     Args:
-        samples: prepared images or graphs; a column `label_number` (int64) becomes the labels.
+        samples: prepared images, graphs, or both; a column `label_number` (int64) becomes the labels.
         recipe: the one that prepared them.
     """
     labels = None
     if "label_number" in samples.column_names:
         labels = torch.from_numpy(samples["label_number"].to_numpy().astype(np.int64))
-    inputs = _image_inputs(samples, recipe) if "image" in samples.column_names else graph_inputs(samples, recipe)
+    inputs: dict[str, torch.Tensor | int] = {}
+    if "image" in samples.column_names:
+        inputs |= _image_inputs(samples, recipe)
+    if "edge_index" in samples.column_names:
+        inputs |= graph_inputs(samples, recipe)
     return Batch(inputs, labels, samples["sample_id"].to_pylist())
 
 
@@ -32,12 +36,16 @@ def _image_inputs(samples: pa.Table, recipe: Recipe) -> dict[str, torch.Tensor |
 
 
 def graph_inputs(samples: pa.Table, recipe: Recipe) -> dict[str, torch.Tensor | int]:
-    """Region graphs of `graphs_to_arrow` as keyword arguments of a graph model."""
+    """Region graphs of `graph_table` as keyword arguments of a graph model."""
     from medray.graphs.arrow import collate_arrow  # its kernels take a second to load, and images need none
 
     arrays = collate_arrow(samples, edge_feature_names(recipe.graph))
     tensors = {name: torch.from_numpy(arrays[name]) for name in ("x", "edge_index", "edge_attr", "batch")}
-    return {**tensors, "num_graphs": samples.num_rows}
+    inputs = {**tensors, "num_graphs": samples.num_rows}
+    if "regions" in samples.column_names:
+        labels = samples["regions"].combine_chunks().flatten().to_numpy().reshape(-1, recipe.size, recipe.size)
+        inputs["regions"] = torch.from_numpy(labels + arrays["ptr"][:-1, None, None])
+    return inputs
 
 
 def batches(samples: pa.Table, recipe: Recipe, batch_size: int) -> Iterator[Batch]:

@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 from medray.schema import OUTCOME
 from medray.settings import Recipe
 
-InputKind = Literal["image", "graph"]
+InputKind = Literal["image", "graph", "regions"]
+"""What a model reads: prepared images, their region graphs, or both with the node of each pixel."""
 
 SAMPLE = pa.schema(
     [
@@ -22,7 +23,6 @@ SAMPLE = pa.schema(
         pa.field("image", pa.large_list(pa.float32())),  # (channels, size, size), flat; empty where not ok
     ]
 )
-GRAPH_COLUMNS = ("num_nodes", "num_edges", "x", "pos", "edge_index", "edge_attr")
 
 
 def sample_table(samples: list[dict[str, Any]], images: pa.Array) -> pa.Table:
@@ -54,18 +54,32 @@ def image_batch(samples: pa.Table, recipe: Recipe) -> np.ndarray:
     return values.reshape(-1, recipe.channels, recipe.size, recipe.size)
 
 
-def to_graphs(samples: pa.Table, recipe: Recipe) -> pa.Table:
-    """Prepared images to region graphs, row by row; rows that are not ok keep empty lists."""
-    from medray.graphs.arrow import graphs_to_arrow
-    from medray.graphs.build import build_region_graph  # compiled kernels take a second to load, and images need none
+def to_graphs(samples: pa.Table, recipe: Recipe, kind: InputKind) -> pa.Table:
+    """Prepared images to region graphs, row by row; rows that are not ok keep empty lists.
 
+    The graphs stand in the place of the images, or (`regions`) beside them and the label maps.
+    """
     ok = [status == "ok" for status in samples["status"].to_pylist()]
     images = image_batch(usable(samples), recipe) if any(ok) else np.empty((0, 1, 1, 1), np.float32)
-    graphs = graphs_to_arrow([build_region_graph(image, recipe.graph) for image in images])
+    graphs = graph_table(images, recipe, kind)
     rows = np.cumsum(ok) - 1
     spread = pa.array([int(row) if good else None for row, good in zip(rows, ok, strict=True)], pa.int64())
     graphs = graphs.take(spread)
-    kept = samples.drop_columns(["image"])
-    for name in GRAPH_COLUMNS:
+    kept = samples if kind == "regions" else samples.drop_columns(["image"])
+    for name in graphs.column_names:
         kept = kept.append_column(name, graphs[name])
     return kept
+
+
+def graph_table(images: np.ndarray, recipe: Recipe, kind: InputKind) -> pa.Table:
+    """Columns of `graphs_to_arrow`, a row an image; for `regions` also `regions`, the node of each pixel (flat)."""
+    from medray.graphs.arrow import graphs_to_arrow
+    from medray.graphs.build import build_with_labels  # compiled kernels take a second to load, and images need none
+
+    built = [build_with_labels(image, recipe.graph) for image in images]
+    table = graphs_to_arrow([graph for graph, _ in built])
+    if kind == "regions":
+        offsets = np.cumsum([0, *(labels.size for _, labels in built)], dtype=np.int64)
+        values = np.concatenate([labels.ravel() for _, labels in built]) if built else np.empty(0, np.int32)
+        table = table.append_column("regions", pa.LargeListArray.from_arrays(offsets, pa.array(values, pa.int32())))
+    return table

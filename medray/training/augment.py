@@ -13,13 +13,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from medray.graphs.arrow import graphs_to_arrow
-from medray.graphs.build import build_region_graph
 from medray.image_settings import AugmentSettings
 from medray.pixels import augmentation
 from medray.pixels.augmentation import Augmentation, apply_augmentation, draw_augmentation
 from medray.samples.batch import Batch
 from medray.samples.collate import graph_inputs
+from medray.samples.tables import InputKind, graph_table
 from medray.settings import Recipe
 from medray.training.seeding import derive_seed
 
@@ -36,12 +35,12 @@ def augment_batch(batch: Batch, drawn: Sequence[Augmentation]) -> Batch:
     return replace(batch, inputs={"image": augment_images(_images(batch), drawn)})
 
 
-def augment_graphs(batch: Batch, drawn: Sequence[Augmentation], recipe: Recipe) -> Batch:
-    """Change the images of a batch and make their region graphs."""
+def augment_graphs(batch: Batch, drawn: Sequence[Augmentation], recipe: Recipe, kind: InputKind) -> Batch:
+    """Change the images of a batch and make their region graphs; for `regions` the images stay beside them."""
     images = _images(batch).numpy()
-    changed = [apply_augmentation(image, one) for image, one in zip(images, drawn, strict=True)]
-    graphs = graphs_to_arrow([build_region_graph(image, recipe.graph) for image in changed])
-    return replace(batch, inputs=graph_inputs(graphs, recipe))
+    changed = np.stack([apply_augmentation(image, one) for image, one in zip(images, drawn, strict=True)])
+    inputs = graph_inputs(graph_table(changed, recipe, kind), recipe)
+    return replace(batch, inputs=inputs | ({"image": torch.from_numpy(changed)} if kind == "regions" else {}))
 
 
 def _images(batch: Batch) -> Tensor:

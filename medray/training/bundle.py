@@ -9,7 +9,7 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from medray import __version__, storage
 from medray.errors import BundleError, NotFoundError
 from medray.image_settings import GraphRecipe, StepRecipe
 from medray.models.catalog import build_model
+from medray.samples.tables import InputKind
 from medray.settings import Recipe
 
 FORMAT_VERSION = 1
@@ -52,7 +53,7 @@ class Bundle:
 
     model_name: str
     options: dict[str, Any]
-    input_kind: Literal["image", "graph"]
+    input_kind: InputKind
     in_channels: int
     node_features: int
     edge_features: int

@@ -19,7 +19,7 @@ def test_resnet18_has_eleven_million_parameters() -> None:
 
 
 def test_an_unknown_model_is_refused_with_the_list() -> None:
-    with pytest.raises(SettingsError, match=r"'vit'.*cnn, resnet18, gatedgcn"):
+    with pytest.raises(SettingsError, match=r"'vit'.*cnn, resnet18, vig, gatedgcn, hybrid"):
         build_model("vit", num_classes=2)
 
 

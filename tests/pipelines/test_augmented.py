@@ -26,11 +26,13 @@ def cached(uri: str) -> pa.Table:
 def loss_on(bundle: Bundle, samples: pa.Table, side: str) -> float:
     """Of a bundle on the prepared samples of a side, by the plainest way there is."""
     rows = samples.filter(pa.compute.equal(samples["split"], side)).combine_chunks()
-    batch = collate(rows if bundle.input_kind == "image" else to_graphs(rows, bundle.recipe), bundle.recipe)
+    batch = collate(
+        rows if bundle.input_kind == "image" else to_graphs(rows, bundle.recipe, bundle.input_kind), bundle.recipe
+    )
     return evaluate(bundle.build_model(), [batch], Classify(bundle.classes), device="cpu").loss
 
 
-@pytest.mark.parametrize("model", ["cnn", "gatedgcn"])
+@pytest.mark.parametrize("model", ["cnn", "gatedgcn", "hybrid"])
 def test_validation_and_test_samples_are_never_changed(model, trained, training, tmp_path):
     """Images are cached as they are: here those of a training of the CNN without augmentation."""
     cache = str(trained / "_cache")
@@ -41,7 +43,7 @@ def test_validation_and_test_samples_are_never_changed(model, trained, training,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["cnn", "gatedgcn"])
+@pytest.mark.parametrize("model", ["cnn", "gatedgcn", "hybrid"])
 def test_training_samples_are_changed_anew_each_epoch_and_the_same_way_again(model, trained, training, tmp_path):
     cache = str(trained / "_cache")
     settings = training(tmp_path / "run", epochs=1, model=model, augment=ALL_ON, cache=cache)

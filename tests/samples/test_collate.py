@@ -7,9 +7,11 @@ import torch
 
 from medray.graphs.arrow import graphs_to_arrow
 from medray.graphs.build import build_region_graph
+from medray.graphs.features import STATISTICS
 from medray.image_settings import GraphRecipe
+from medray.models.segments import segment_mean
 from medray.samples.collate import batches, collate
-from medray.samples.tables import flat_lists
+from medray.samples.tables import flat_lists, to_graphs, usable
 from medray.settings import Recipe
 
 RECIPE = Recipe(size=24, graph=GraphRecipe(regions=12))
@@ -34,6 +36,20 @@ def test_images_labels_and_ids_come_in_the_order_of_the_rows():
     batch = collate(_samples(5, "image").take([3, 0, 4]), RECIPE)
     torch.testing.assert_close(batch.inputs["image"], torch.from_numpy(_images(5)[[3, 0, 4]]), rtol=0, atol=0)
     assert (batch.labels.tolist(), batch.sample_ids, len(batch)) == ([3, 0, 4], ["s3", "s0", "s4"], 3)
+
+
+def test_regions_name_the_node_of_each_pixel():
+    images = _images(3)
+    flat = pa.table({"sample_id": ["a", "b", "c"], "status": ["ok", "failed", "ok"]})
+    flat = flat.append_column("image", flat_lists([images[0].ravel(), None, images[2].ravel()]))
+    samples = to_graphs(flat, RECIPE, "regions")
+    assert samples["regions"].to_pylist()[1] is None
+    inputs = collate(usable(samples), RECIPE).inputs
+    x, batch, regions = (torch.as_tensor(inputs[name]) for name in ("x", "batch", "regions"))
+    assert torch.equal(batch[regions], torch.arange(2)[:, None, None].expand(2, 24, 24))
+    pixels = torch.as_tensor(inputs["image"]).flatten()
+    means = segment_mean(pixels[:, None], regions.flatten(), len(x))[:, 0]
+    torch.testing.assert_close(x[:, STATISTICS.index("mean")], means, atol=1e-5, rtol=0)
 
 
 def test_graphs_are_joined_with_their_nodes_numbered_on():

@@ -113,7 +113,7 @@ def test_graphs_of_a_unit_are_the_graphs_of_its_images(tmp_path):
         tmp_path, a=dicom_bytes(_noise(30, 30)), b=dicom_bytes(_noise(9, 9))[:-40], c=dicom_bytes(_noise(2, 25, 25))
     )
     fused = prepare_unit(rows, KEY, RECIPE, "graph")
-    assert fused.equals(to_graphs(images_of(rows, KEY, RECIPE), RECIPE))
+    assert fused.equals(to_graphs(images_of(rows, KEY, RECIPE), RECIPE, "graph"))
     ok = [row["status"] == "ok" for row in fused.to_pylist()]
     assert [bool(row["num_nodes"]) for row in fused.to_pylist()] == ok and sum(ok) == 3
 

@@ -33,7 +33,7 @@ def explained(bundle: Bundle) -> tuple[pa.Table, pa.Table, torch.nn.Module]:
         for row, frame, status in places
     ]
     table = sample_table(samples, flat_lists([None, *IMAGES, None]))
-    table = table if bundle.input_kind == "image" else to_graphs(table, RECIPE)
+    table = table if bundle.input_kind == "image" else to_graphs(table, RECIPE, "graph")
     rows = pa.Table.from_pylist(
         [
             {"object_id": "a", "chosen_frames": [2, 0], "chosen_labels": ["nodule", "clear"]},

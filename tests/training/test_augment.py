@@ -86,7 +86,7 @@ def test_graphs_are_those_of_the_changed_images() -> None:
     recipe = Recipe(size=28, channels=3, graph=GraphRecipe(regions=20, position=True))
     batch = Batch({"image": IMAGES[:5]}, torch.arange(5), NAMES[:5])
     drawn = draw_batch(replace(ALL_ON, noise=0), 0, 0, NAMES[:5])
-    found = augment_graphs(batch, drawn, recipe)
+    found = augment_graphs(batch, drawn, recipe, "graph")
     images = [apply_augmentation(image, one) for image, one in zip(IMAGES.numpy(), drawn, strict=False)]
     expected = graph_inputs(graphs_to_arrow([build_region_graph(image, recipe.graph) for image in images]), recipe)
     assert found.inputs.keys() == expected.keys() and found.sample_ids == NAMES[:5]
