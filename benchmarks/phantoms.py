@@ -62,6 +62,7 @@ class Phantom:
         kind: 0 ... 6 a DICOM of that SYNTAXES, 7 and 8 a PNG in the tar shard, 9 a PNG in the zip.
         bits: 8 or 12, of a DICOM's stored values.
         inverted: a DICOM that stores MONOCHROME1.
+        lesions: bool (size, size), where a planted nodule has at least half its height; none = not known.
     """
 
     number: int
@@ -71,6 +72,7 @@ class Phantom:
     image: np.ndarray
     bits: int = 8
     inverted: bool = False
+    lesions: np.ndarray | None = None
 
 
 def make_phantom_archive(folder: Path, images: int = 240, size: int = 96, *, patients: int = 60, seed: int = 0) -> Path:
@@ -87,7 +89,7 @@ def make_phantom_archive(folder: Path, images: int = 240, size: int = 96, *, pat
         FileExistsError: the folder exists.
     """
     folder.mkdir(parents=True)
-    drawn = _draw(images, size, patients, seed)
+    drawn = draw_phantoms(images, size, patients=patients, seed=seed)
     rows = [_place_dicom(folder, phantom) for phantom in drawn if phantom.kind < 7]
     rows += _place_tar(folder, [phantom for phantom in drawn if phantom.kind in (7, 8)])
     rows += _place_zip(folder, [phantom for phantom in drawn if phantom.kind == 9])
@@ -99,18 +101,18 @@ def make_phantom_archive(folder: Path, images: int = 240, size: int = 96, *, pat
     return folder
 
 
-def _draw(images: int, size: int, patients: int, seed: int) -> list[Phantom]:
+def draw_phantoms(images: int, size: int, *, patients: int, seed: int = 0) -> list[Phantom]:
+    """The images of an archive, of patient 0 to the last and again; arguments as in `make_phantom_archive`."""
     kinds = np.random.default_rng([seed, 1]).permutation(images) % 10
     bodies = [np.random.default_rng([seed, 2, patient]).normal(size=6) for patient in range(patients)]
     drawn = []
     for number in range(images):
         rng, patient = np.random.default_rng([seed, 3, number]), number % patients
         label = (number // patients + patient) % 2
-        image = _chest(rng, bodies[patient], size, nodules=int(rng.integers(1, 4)) if label else 0)
+        image, lesions = _chest(rng, bodies[patient], size, nodules=int(rng.integers(1, 4)) if label else 0)
         bits, inverted = int(rng.choice([8, 12])), bool(rng.random() < 0.3)
-        drawn.append(
-            Phantom(number, f"phantom-{patient:03d}", LABELS[label], int(kinds[number]), image, bits, inverted)
-        )
+        name, kind = f"phantom-{patient:03d}", int(kinds[number])
+        drawn.append(Phantom(number, name, LABELS[label], kind, image, bits, inverted, lesions))
     return drawn
 
 
@@ -120,8 +122,8 @@ def _ellipse(y: np.ndarray, x: np.ndarray, at: tuple[float, float], radii: tuple
     return np.asarray(1 / (1 + np.exp(14 * (distance - 1))))
 
 
-def _chest(rng: np.random.Generator, body: np.ndarray, size: int, *, nodules: int) -> np.ndarray:
-    """One exposure of a body (six numbers, about -2 ... 2): trunk, lungs, heart, spine, ribs, nodules, noise."""
+def _chest(rng: np.random.Generator, body: np.ndarray, size: int, *, nodules: int) -> tuple[np.ndarray, np.ndarray]:
+    """One exposure of a body (six numbers, about -2 ... 2), with trunk, lungs, heart, ribs and noise; its lesions."""
     y, x = np.meshgrid(*[np.linspace(-1, 1, size)] * 2, indexing="ij")
     y, x = y + rng.normal(0, 0.04), x + rng.normal(0, 0.04)
     width, height = 0.33 + 0.02 * body[0], 0.62 + 0.03 * body[1]
@@ -130,10 +132,13 @@ def _chest(rng: np.random.Generator, body: np.ndarray, size: int, *, nodules: in
     image += 0.35 * _ellipse(y, x, (0.25, 0.15), (0.34 + 0.02 * body[2], 0.26)) + 0.12 * np.exp(-((x / 0.08) ** 2))
     ribs = np.sin((y - 0.35 * x**2) * (19 + 0.6 * body[3]) + body[4]) ** 8
     image += (0.10 + 0.01 * body[5]) * ribs * _ellipse(y, x, (0, 0), (0.95, 0.85))
+    lesions = np.zeros(image.shape, bool)
     for _ in range(nodules):
-        image += _nodule(rng, y, x, height, width)
+        nodule = _nodule(rng, y, x, height, width)
+        image += nodule
+        lesions |= nodule >= nodule.max() / 2
     image = image * rng.uniform(0.65, 0.85) + rng.normal(0, 0.03)
-    return np.clip(image + rng.normal(0, 0.025, image.shape) + 0.1, 0, 1)
+    return np.clip(image + rng.normal(0, 0.025, image.shape) + 0.1, 0, 1), lesions
 
 
 def _nodule(rng: np.random.Generator, y: np.ndarray, x: np.ndarray, height: float, width: float) -> np.ndarray:

@@ -17,6 +17,10 @@ PAGE, DECODERS = (Path(__file__).with_name(name) for name in ("tables.md", "deco
 TABLES = {
     "index": (schema.INDEX, "One object or shard member."),
     "predictions": (schema.PREDICTIONS, "One sample: a frame of an image, or an image that could not be read."),
+    "explanations": (
+        schema.EXPLANATIONS,
+        "One chosen sample and where the model looked (`score --explain`): `_explanations` in the predictions' folder.",
+    ),
     "volumes": (schema.VOLUMES, "One volume of a series, or a series that has none (`medray volume`)."),
     "history": (schema.HISTORY, "One epoch of one seed."),
     "metrics": (schema.METRICS, "One metric of one class in one subgroup."),

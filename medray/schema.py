@@ -107,6 +107,22 @@ PREDICTIONS = pa.schema(
     ]
 )
 
+EXPLANATIONS = pa.schema(
+    [
+        _field("sample_id", pa.string(), "as in the predictions"),
+        _field("object_id", pa.string(), "as in the index"),
+        _field("frame", pa.int32(), "frame number, from 0"),
+        *OUTCOME,
+        _field("label", pa.string(), "the class that is explained: the predicted one"),
+        _field("method", pa.string(), "cam (LayerCAM of images, node-CAM of graphs), integrated_gradients, occlusion"),
+        _field("shape", pa.list_(pa.int32()), "rows and columns of an image's coarse map, or nodes of a region graph"),
+        _field("heat", pa.list_(pa.uint8()), "evidence for the class, row by row or node by node; 255 is the most"),
+        _field("recipe_id", pa.string(), "the recipe that made the input; the nodes' label map comes of it again"),
+        _field("model_id", pa.string(), "the bundle's hash"),
+        _field("unit_id", pa.string(), "the unit, and so the part file"),
+    ]
+)
+
 VOLUMES = pa.schema(
     [
         _field("series_key", pa.string(), "as in the index"),

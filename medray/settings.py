@@ -241,6 +241,10 @@ class ScoreSettings:
         stages: read, decode, convert and score in one actor (`fused`), or read and convert in tasks of their own
             that feed the model actors (`actors`).
         max_failed_fraction: end with exit code 3 where a larger share of the samples failed.
+        explain: samples whose heat is stored in OUT/_explanations: none (`off`), the surest answers of each class
+            (`top`), what is predicted as any class but the first (`flagged`), or `all`.
+        explain_top: answers of each class that `top` takes.
+        explain_method: `cam` (LayerCAM of images, node-CAM of graphs), `integrated_gradients` or `occlusion`.
         decode: what decoding may take, and how it is checked.
         ray: where the job runs.
     """
@@ -254,6 +258,9 @@ class ScoreSettings:
     use_gpu: bool = False
     stages: Literal["fused", "actors"] = "fused"
     max_failed_fraction: float = 1.0
+    explain: Literal["off", "top", "flagged", "all"] = "off"
+    explain_top: int = 100
+    explain_method: Literal["cam", "integrated_gradients", "occlusion"] = "cam"
     decode: DecodeSettings = field(default_factory=DecodeSettings)
     ray: RaySettings = field(default_factory=RaySettings)
 

@@ -11,16 +11,16 @@ import pyarrow.compute as pc
 from medray import __version__, storage, tables
 from medray.archive.identity import load_key
 from medray.archive.labels import join_labels
-from medray.errors import LabelError, SampleError
+from medray.errors import BundleError, LabelError
+from medray.pipelines.examples import heated_examples
 from medray.pipelines.progress import say
 from medray.pipelines.sides import with_split
 from medray.reports.console import summarize
-from medray.reports.content import Example, Failure, PageContent
+from medray.reports.content import Failure, PageContent
 from medray.reports.figures import draw_figures
 from medray.reports.metrics import Evaluation, compute_metrics
 from medray.reports.page import render_page
 from medray.schema import METRICS
-from medray.scoring.examples import HEAT_METHODS, choose_examples, explained
 from medray.settings import ReportSettings
 from medray.training.bundle import Bundle, load_bundle
 
@@ -32,16 +32,23 @@ def report(settings: ReportSettings) -> dict[str, Any]:
 
     Raises:
         OutputError: the predictions are not finished, or the output folder holds something else.
+        BundleError: the bundle did not make the predictions.
         LabelError: labels that match no sample.
     """
     settings = replace(settings, out=storage.absolute(settings.out), predictions=storage.absolute(settings.predictions))
     manifest, key = tables.read_manifest(settings.predictions), load_key(settings.key_file)
     bundle = load_bundle(settings.bundle) if settings.bundle else None
+    if bundle is not None and bundle.model_id != manifest["model_id"]:
+        raise BundleError(
+            f"The bundle holds model {bundle.model_id}, and the predictions are of {manifest['model_id']}.",
+            "Give --bundle the folder that scored them, or leave it out.",
+        )
     tables.claim(settings.out, {"job": "report", "predictions": settings.predictions})
     everything = tables.read_table(settings.predictions)
     labelled = _labelled(everything, settings, key)
     evaluation, chosen = _evaluation(labelled, manifest, bundle, with_labels=settings.labels.file is not None)
     metrics = _metrics(evaluation, chosen, settings)
+    heated = heated_examples(evaluation, chosen, bundle, settings=settings, key=key)
     content = PageContent(
         title=" or ".join(manifest["classes"]),
         subtitle=_subtitle(settings, evaluation, manifest),
@@ -52,8 +59,9 @@ def report(settings: ReportSettings) -> dict[str, Any]:
         metrics=metrics,
         history=tables.read_table(settings.history) if settings.history else None,
         figures=draw_figures(evaluation) if chosen.num_rows else (),
-        examples=_examples(evaluation, chosen, manifest, bundle, settings=settings, key=key),
-        heat_method=HEAT_METHODS[bundle.input_kind] if bundle else "",
+        examples=heated.examples,
+        heat_method=heated.method,
+        heat_checks=heated.checks,
         provenance=_provenance(settings, manifest, bundle),
     )
     page = storage.join(settings.out, "report.html")
@@ -123,46 +131,6 @@ def _metrics(evaluation: Evaluation, chosen: pa.Table, settings: ReportSettings)
     )
 
 
-def _examples(
-    evaluation: Evaluation,
-    chosen: pa.Table,
-    manifest: dict[str, Any],
-    bundle: Bundle | None,
-    *,
-    settings: ReportSettings,
-    key: bytes,
-) -> list[Example]:
-    if bundle is None or not chosen.num_rows:
-        return []
-    classes = evaluation.classes
-    answers = [classes.index(label) for label in chosen["label"].to_pylist()]
-    truth = None if evaluation.labels is None else evaluation.labels.tolist()
-    picks = choose_examples(evaluation.probabilities.astype(np.float32), answers, truth, count=settings.examples)
-    index = _index_rows(manifest["source"], [chosen["object_id"][row].as_py() for row, _ in picks])
-    model, examples = bundle.build_model(), []
-    for row, why in picks:
-        sample = {**index[chosen["object_id"][row].as_py()], "frame": chosen["frame"][row].as_py()}
-        try:
-            image, heat = explained(sample, key, bundle, model, class_number=answers[row])
-        except SampleError as error:
-            say(f"report: an example is left out ({error.reason.value})")
-            continue
-        truth_name = None if truth is None else classes[truth[row]]
-        chance = float(evaluation.probabilities[row, answers[row]])
-        sample_id = chosen["sample_id"][row].as_py()
-        examples.append(Example(image, heat, why, truth_name, classes[answers[row]], chance, sample_id))
-    return examples
-
-
-def _index_rows(source: str, object_ids: list[str]) -> dict[str, dict[str, Any]]:
-    wanted = pa.array(object_ids)
-    found: dict[str, dict[str, Any]] = {}
-    for table in tables.iter_tables(source):
-        chosen = table.filter(pc.is_in(table["object_id"], value_set=wanted))
-        found |= {row["object_id"]: row for row in chosen.to_pylist()}
-    return found
-
-
 def _subtitle(settings: ReportSettings, evaluation: Evaluation, manifest: dict[str, Any]) -> str:
     count = len(evaluation.patients)
     if evaluation.labels is None:
@@ -178,7 +146,7 @@ def _card(manifest: dict[str, Any], bundle: Bundle | None) -> list[tuple[str, st
     recipe = bundle.recipe
     window = f"window {recipe.window}" if recipe.window else "z-score over the image"
     rows += [("Model", bundle.model_name), ("Input", f"{bundle.input_kind}, {recipe.size} × {recipe.size}, {window}")]
-    if bundle.input_kind == "graph":
+    if bundle.input_kind != "image":
         rows.append(("Graph", f"{recipe.graph.builder}, about {recipe.graph.regions} regions"))
     if bundle.threshold is not None:
         rows.append(("Threshold", f"{bundle.threshold:.4f}, chosen on the validation side"))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from medray.archive.identity import load_key
 from medray.errors import TooManyFailedError
 from medray.image_settings import DecodeSettings
 from medray.pipelines.cluster import cluster, cpus, gpus
+from medray.pipelines.explain import check_explanations, explain_predictions
 from medray.pipelines.index import Funnel, ensure_index, generation_of, known_index
 from medray.pipelines.progress import progress, say
 from medray.pipelines.units import (
@@ -102,6 +104,16 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
     """
     settings = replace(settings, out=storage.absolute(settings.out), bundle=storage.absolute(settings.bundle))
     bundle, key = load_bundle(settings.bundle), load_key(settings.key_file)
+    explained = check_explanations(settings, bundle)
+    with ExitStack() as ray_stays:
+        manifest = _scored(settings, bundle, key, ray_stays)
+        if not explained:
+            explain_predictions(settings, key)
+    _check_failures(settings, manifest["funnel"]["status"])
+    return manifest
+
+
+def _scored(settings: ScoreSettings, bundle: Bundle, key: bytes, ray_stays: ExitStack) -> dict[str, Any]:
     run = {
         "job": "score",
         "source": storage.absolute(settings.source),
@@ -113,18 +125,17 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
     if tables.is_finished(settings.out, run):
         manifest = tables.read_manifest(settings.out)
         say(f"score: {settings.out} is finished already ({manifest['rows']:,} rows)")
-        _check_failures(settings, manifest["funnel"]["status"])
         return manifest
     tables.claim(settings.out, run)
-    with cluster(settings.ray):
-        own = storage.join(settings.out, tables.OWN_INDEX)
-        source = ensure_index(settings.source, own, settings.key_file, settings.ray)
-        units = planned_units(settings.out, lambda: cut_units(to_score(source), settings.ray.unit_bytes))
-        done = tables.finished_parts(settings.out)
-        todo = [unit for unit in units if unit.unit_id not in done]
-        if done:
-            say(f"score: {len(units) - len(todo)} of {len(units)} units are finished already")
-        ledger = list(_run_units(todo, settings, bundle, key)) if todo else []
+    ray_stays.enter_context(cluster(settings.ray))  # for the explanations too
+    own = storage.join(settings.out, tables.OWN_INDEX)
+    source = ensure_index(settings.source, own, settings.key_file, settings.ray)
+    units = planned_units(settings.out, lambda: cut_units(to_score(source), settings.ray.unit_bytes))
+    done = tables.finished_parts(settings.out)
+    todo = [unit for unit in units if unit.unit_id not in done]
+    if done:
+        say(f"score: {len(units) - len(todo)} of {len(units)} units are finished already")
+    ledger = list(_run_units(todo, settings, bundle, key)) if todo else []
     return _finish(settings, bundle, units, source, ledger)
 
 
@@ -174,15 +185,9 @@ def _finish(
     manifest = tables.finish(
         settings.out, "predictions", parts, schema=PREDICTIONS, facts=lambda: {**facts, "funnel": counts.facts()}
     )
-    counts_now = verify(settings.out)
-    _say_summary(settings, counts_now)
-    return manifest
-
-
-def _say_summary(settings: ScoreSettings, counts: dict[str, int]) -> None:
-    said = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    said = ", ".join(f"{name} {count:,}" for name, count in verify(settings.out).items())
     say(f"score: {said}; predictions in {settings.out}")
-    _check_failures(settings, {name: counts[name] for name in ("ok", "failed")})
+    return manifest
 
 
 def _check_failures(settings: ScoreSettings, status: dict[str, int]) -> None:

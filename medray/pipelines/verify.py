@@ -6,9 +6,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medray import tables
+from medray import storage, tables
 from medray.errors import OutputError
 from medray.schema import INDEX
+from medray.scoring.choice import TO_CHOOSE, choose_explained
 
 UNIT_COLUMNS = [name for name in INDEX.names if name not in ("position_mm", "orientation")]
 
@@ -47,7 +48,35 @@ def verify(out: str) -> dict[str, int]:
         )
     status = found["status"].to_pylist()
     counts = {name: status.count(name) for name in ("ok", "failed", "skipped")}
-    return {"objects": len(expected), "rows": len(ids), **counts}
+    explained = verify_explanations(out)
+    more = {} if explained is None else {"explained": explained}
+    return {"objects": len(expected), "rows": len(ids), **counts, **more}
+
+
+def verify_explanations(out: str) -> int | None:
+    """Prove that the explanations of predictions hold each chosen sample once and nothing else; how many.
+
+    None where nobody asked for any.
+
+    Raises:
+        OutputError: a sample is missing, doubled or was not to be explained, or they are not finished.
+    """
+    explanations = storage.join(out, tables.EXPLANATIONS)
+    if not tables.is_table(explanations):
+        return None
+    manifest, classes = tables.read_manifest(explanations), tables.read_manifest(out)["classes"]
+    predictions = tables.read_table(out, TO_CHOOSE)
+    chosen = choose_explained(predictions, manifest["explain"], manifest["explain_top"], classes)
+    expected = set(chosen["sample_id"].to_pylist())
+    found = tables.read_table(explanations, ["sample_id"])["sample_id"].to_pylist()
+    missing, extra, doubled = len(expected - set(found)), len(set(found) - expected), len(found) - len(set(found))
+    if missing or extra or doubled:
+        raise OutputError(
+            f"{explanations} does not hold one row a chosen sample: {missing} missing, {extra} not chosen, "
+            f"{doubled} doubled.",
+            "Delete that folder and score again; please report it.",
+        )
+    return len(found)
 
 
 def _frames(row: dict[str, Any]) -> int:

@@ -58,7 +58,8 @@ class PageContent:
         history: rows of `schema.HISTORY`.
         figures: of `figures.draw_figures`.
         examples: images, twelve by default.
-        heat_method: what made the heat, for the legend: `Layer-CAM`, `node scores`.
+        heat_method: what made the heat, for the legend: `LayerCAM`, `node-CAM`.
+        heat_checks: figures on what that heat is worth.
         provenance: (name, value): model, recipe, versions, command.
     """
 
@@ -73,6 +74,7 @@ class PageContent:
     figures: Sequence[Figure] = ()
     examples: Sequence[Example] = field(default=(), repr=False)
     heat_method: str = ""
+    heat_checks: Sequence[Figure] = ()
     provenance: Sequence[tuple[str, str]] = ()
 
     def headline(self) -> str:

@@ -150,7 +150,7 @@ def examples_section(content: PageContent) -> str:
     cards = "".join(_example_card(example, heated) for example in content.examples)
     if heated:
         grid = f'<div class="examples">\n{cards}</div>'
-        return _section("examples", "Examples", _heat_legend(content.heat_method) + grid)
+        return _section("examples", "Examples", _heat_legend(content.heat_method) + grid + _heat_checks(content))
     note = "There are no heat maps: they need the model bundle that made the predictions."
     return _section("examples", "Examples", f'<div class="examples plain">\n{cards}</div>', note)
 
@@ -162,6 +162,18 @@ def _heat_legend(method: str) -> str:
         f'relative within each image.</span> <span class="scale">none <i style="background:{ramp_css()}"></i> '
         "most</span></p>\n"
     )
+
+
+def _heat_checks(content: PageContent) -> str:
+    """What the heat is worth, under the examples."""
+    if not content.heat_checks:
+        return ""
+    cards = "".join(_figure_card(figure) for figure in content.heat_checks)
+    note = (
+        "What the heat is worth: the answer should follow what is hot, and the heat what the model has learnt. "
+        "Covered pixels are blurred; covered nodes are the mean of all."
+    )
+    return f'<p class="note checks">{note}</p>\n<div class="cards">\n{cards}</div>'
 
 
 def _heat_image(example: Example) -> str:

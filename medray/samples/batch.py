@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, device
 
+Inputs = dict[str, Tensor | int]
+"""Keyword arguments of a model: `Batch.inputs`."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -17,7 +20,7 @@ class Batch:
         sample_ids: one a sample, in the order of the rows.
     """
 
-    inputs: dict[str, Tensor | int]
+    inputs: Inputs
     labels: Tensor | None
     sample_ids: list[str]
 

@@ -1,24 +1,30 @@
-"""Samples worth looking at, and the heat maps of the model that scored them."""
+"""Samples worth looking at, read again."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Float32
-from torch import nn
+from jaxtyping import Float32, Int32
 
 from medray.archive.reading import read_instance, read_object
-from medray.graphs.arrow import graphs_to_arrow
-from medray.graphs.build import build_region_graph, superpixel_labels
+from medray.graphs.build import superpixel_labels
 from medray.pixels.prepare import prepare_image
 from medray.pixels.values import frame_values
+from medray.samples.batch import Inputs
 from medray.samples.collate import collate
-from medray.scoring.explain import layer_cam, node_cam, paint
+from medray.samples.tables import flat_lists, to_graphs
+from medray.scoring.explain import Heat, enlarge, paint
 from medray.training.bundle import Bundle
 
-HEAT_METHODS = {"image": "LayerCAM", "graph": "node scores on superpixels (node-CAM)"}
+HEAT_METHODS = {
+    "image": {"cam": "LayerCAM", "integrated_gradients": "integrated gradients", "occlusion": "occlusion of patches"},
+    "graph": {"cam": "node-CAM", "integrated_gradients": "integrated gradients", "occlusion": "occlusion of nodes"},
+    "regions": {"cam": "node-CAM", "occlusion": "occlusion of regions"},
+}
+"""Methods of `explain` in words."""
 
 
 def choose_examples(
@@ -63,20 +69,32 @@ def _in_turn(groups: list[tuple[str, list[int]]], count: int) -> list[tuple[int,
     return list(chosen.items())
 
 
-def explained(
-    row: dict[str, Any], key: bytes, bundle: Bundle, model: nn.Module, *, class_number: int
-) -> tuple[Float32[np.ndarray, "rows columns"], Float32[np.ndarray, "rows columns"]]:
-    """Read a sample again and explain its answer.
+@dataclass(frozen=True)
+class Shown:
+    """A sample that was read again.
+
+    Attributes:
+        image: the prepared image.
+        inputs: of the model, as in `Batch.inputs`.
+        label_map: the node of each pixel; none for image models.
+    """
+
+    image: Float32[np.ndarray, "channels rows columns"]
+    inputs: Inputs
+    label_map: Int32[np.ndarray, "rows columns"] | None
+
+    def painted(self, heat: Heat) -> Float32[np.ndarray, "rows columns"]:
+        """Heat of `explain` at each pixel."""
+        return enlarge(heat, self.image.shape[1:]) if self.label_map is None else paint(self.label_map, heat)
+
+
+def read_again(row: dict[str, Any], key: bytes, bundle: Bundle) -> Shown:
+    """Read one sample and make the input that the model had.
 
     Args:
         row: of the index, with `frame` beside.
         key: unseals the object's name.
         bundle: its recipe makes the input.
-        model: the bundle's, in evaluation mode.
-        class_number: the class to explain.
-
-    Returns:
-        The prepared image's first channel, and heat from 0 to 1 of the same size.
 
     Raises:
         SampleError: the object cannot be read or decoded any more.
@@ -85,8 +103,7 @@ def explained(
     values = frame_values(instance, row["frame"], pet=bundle.recipe.pet)
     image = prepare_image(values, instance.pixels, bundle.recipe)
     if bundle.input_kind == "image":
-        return image[0], layer_cam(model, torch.from_numpy(image), class_number)  # type: ignore[arg-type]
-    graph = build_region_graph(image, bundle.recipe.graph)
-    table = graphs_to_arrow([graph]).append_column("sample_id", pa.array(["one"]))
-    scores = node_cam(model, collate(table, bundle.recipe).inputs, class_number)  # type: ignore[arg-type]
-    return image[0], paint(superpixel_labels(image, bundle.recipe.graph), scores)
+        return Shown(image, {"image": torch.from_numpy(image)[None]}, None)
+    table = pa.table({"sample_id": ["one"], "status": ["ok"], "image": flat_lists([image.ravel()])})
+    inputs = collate(to_graphs(table, bundle.recipe, bundle.input_kind), bundle.recipe).inputs
+    return Shown(image, inputs, superpixel_labels(image, bundle.recipe.graph))

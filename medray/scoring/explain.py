@@ -1,108 +1,93 @@
-"""Where a model looks: maps over the pixels of an image, scores over the nodes of a region graph.
+"""Where a model looks: heat over the pixels of an image, or over the nodes of a region graph.
 
-Both are gradient x activation of one class's logit, both cost one forward and half a backward pass. They show what
-raised that logit, not what a disease looks like.
+Heat shows what raised one class's logit, not what a disease looks like.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float32, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medray.models.cnn import SmallCNN
-from medray.models.graph_network import GraphNetwork
-from medray.models.resnet18 import ResNet18
-from medray.models.vig import PatchGraphNet
+from medray.errors import SettingsError
+from medray.samples.batch import Inputs
+from medray.scoring.explain_methods import brightness, integrated_gradients, layer_cam, node_cam, occlusion
+from medray.scoring.probe import Probe, evaluating
+
+Method = Literal["cam", "integrated_gradients", "occlusion", "brightness"]
+Heat = Float32[np.ndarray, "*places"]
+
+METHODS: dict[str, dict[str, Callable[[Probe, int], Tensor]]] = {
+    kind: {"cam": cam, "integrated_gradients": integrated_gradients, "occlusion": occlusion, "brightness": brightness}
+    for kind, cam in (("image", layer_cam), ("graph", node_cam))
+}
+METHODS["regions"] = {name: METHODS["graph"][name] for name in ("cam", "occlusion", "brightness")}
+LARGEST_MAP = 32
+"""Rows and columns of an image's heat at the most."""
+LEVELS = 255
+"""Heat of 1 in the tables."""
 
 
-@contextmanager
-def _captured(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """The layer's output as a leaf of the gradient graph: nothing before the layer is differentiated."""
-    kept: list[Tensor] = []
+def explain(model: nn.Module, inputs: Inputs, method: str = "cam", class_number: int | None = None) -> Heat:
+    """Heat of one sample.
 
-    def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-        kept.append(output.detach().requires_grad_())
-        return kept[0].clone()
+    Args:
+        model: of images, of region graphs, or of both.
+        inputs: one sample on the model's device, as in `Batch.inputs`.
+        method: `cam` (LayerCAM of images, node-CAM of graphs), `integrated_gradients`, `occlusion`, or `brightness`,
+            which knows nothing of the model: the others must beat it.
+        class_number: the class to explain; none = the most probable one.
 
-    handle = layer.register_forward_hook(keep)
-    try:
-        yield kept
-    finally:
-        handle.remove()
+    Returns:
+        Evidence for the class from 0 to 1, the largest, or 0 everywhere where nothing spoke for it: (nodes,) for a
+        region graph; for an image (rows, columns), as coarse as the method and LARGEST_MAP are.
+
+    Raises:
+        SettingsError: the method does not know the kind of model.
+    """
+    probe = Probe(model, inputs)
+    if method not in METHODS[probe.kind]:
+        raise SettingsError(f"{method} does not explain this model.", f"Choose {' or '.join(METHODS[probe.kind])}.")
+    with evaluating(model):
+        if class_number is None:
+            class_number = int(probe.logits(probe.values[None])[0].argmax())
+        evidence = METHODS[probe.kind][method](probe, class_number)
+    return _scaled(evidence if probe.is_graph else _coarse(evidence))
 
 
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
+def _coarse(evidence: Tensor) -> Tensor:
+    rows, columns = (min(length, LARGEST_MAP) for length in evidence.shape)
+    return functional.adaptive_avg_pool2d(evidence[None, None], (rows, columns))[0, 0]
 
 
-def _scaled(scores: Tensor) -> Float32[np.ndarray, "..."]:
-    """Scores with a largest value of 1; all zero where nothing spoke for the class."""
-    scores = scores.detach().clamp(min=0).float()
-    scaled: np.ndarray = (scores / scores.max().clamp(min=torch.finfo(torch.float32).tiny)).cpu().numpy()
+def _scaled(evidence: Tensor) -> Heat:
+    heat = evidence.detach().clamp(min=0).float()
+    scaled: Heat = (heat / heat.max().clamp(min=torch.finfo(torch.float32).tiny)).cpu().numpy()
     return scaled
 
 
-def _chosen(logits: Float[Tensor, "1 classes"], class_number: int | None) -> Tensor:
-    return logits[0, int(logits[0].argmax()) if class_number is None else class_number]
+def to_levels(heat: Heat) -> UInt8[np.ndarray, "*places"]:
+    """Heat as it is stored: 0 … LEVELS."""
+    levels: UInt8[np.ndarray, "*places"] = np.rint(heat * LEVELS).astype(np.uint8)
+    return levels
 
 
-def layer_cam(
-    model: SmallCNN | ResNet18 | PatchGraphNet,
-    image: Float[Tensor, "channels rows columns"],
-    class_number: int | None = None,
+def from_levels(levels: UInt8[np.ndarray, "*places"]) -> Heat:
+    """Heat from 0 to 1."""
+    heat: Heat = levels.astype(np.float32) / np.float32(LEVELS)
+    return heat
+
+
+def enlarge(
+    heat: Float32[np.ndarray, "coarse_rows coarse_columns"], shape: tuple[int, int]
 ) -> Float32[np.ndarray, "rows columns"]:
-    """LayerCAM: positive gradients x activations of `model.cam_layer`, summed over channels.
-
-    Args:
-        model: an image model on the image's device.
-        image: one prepared image.
-        class_number: the class to explain; none = the most probable one.
-
-    Returns:
-        Heat from 0 to 1, bilinearly brought to the size of the image.
-
-    Source: Jiang et al. 2021, IEEE TIP 30:5875, eq. 4 and 5.
-    """
-    with _evaluating(model), torch.enable_grad(), _captured(model.cam_layer) as kept:
-        logit = _chosen(model(image=image[None]), class_number)
-        (gradient,) = torch.autograd.grad(logit, kept[0])
-    heat = (gradient.clamp(min=0) * kept[0]).sum(1, keepdim=True).clamp(min=0)
-    heat = functional.interpolate(heat, size=image.shape[1:], mode="bilinear", align_corners=False)
-    return _scaled(heat[0, 0])
-
-
-def node_cam(
-    model: GraphNetwork, inputs: dict[str, Tensor | int], class_number: int | None = None
-) -> Float32[np.ndarray, " nodes"]:
-    """Node-CAM: gradient x last embedding, summed over features.
-
-    Args:
-        model: a graph model on the inputs' device.
-        inputs: one region graph, as in `Batch.inputs`.
-        class_number: the class to explain; none = the most probable one.
-
-    Returns:
-        A score from 0 to 1 for each node.
-
-    Source: Pope et al. 2019, CVPR, "Explainability methods for graph convolutional neural networks".
-    """
-    graph = {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
-    with _evaluating(model), torch.enable_grad():
-        embedding = model.embed(graph["x"], graph["edge_index"], graph["edge_attr"]).detach().requires_grad_()
-        logit = _chosen(model.read_out(embedding, graph["batch"], 1), class_number)
-        (gradient,) = torch.autograd.grad(logit, embedding)
-    return _scaled((gradient * embedding).sum(1))
+    """An image's heat at each of its pixels, bilinearly."""
+    fine = functional.interpolate(torch.from_numpy(heat)[None, None], size=shape, mode="bilinear", align_corners=False)
+    pixels: Float32[np.ndarray, "rows columns"] = fine[0, 0].numpy()
+    return pixels
 
 
 def paint(

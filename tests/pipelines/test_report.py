@@ -2,15 +2,17 @@
 
 import csv
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from medray import storage, tables
-from medray.errors import LabelError
+from medray.errors import BundleError, LabelError
 from medray.pipelines.report import report
 from medray.settings import LabelSettings, ReportSettings
+from medray.training.bundle import load_bundle, save_bundle
 
 
 @pytest.fixture
@@ -78,6 +80,13 @@ def test_labels_of_classes_that_the_model_does_not_know_are_refused(reporting, p
     with pytest.raises(LabelError, match="1 classes that the model does not: fracture"):
         report(settings)
     assert not storage.exists(storage.join(settings.out, tables.MANIFEST))
+
+
+def test_a_bundle_that_did_not_make_the_predictions_is_refused(reporting, trained, tmp_path):
+    bundle = load_bundle(str(trained / "bundles/seed-0"))
+    other = save_bundle(str(tmp_path / "other"), replace(bundle, seed=1), bundle.build_model())
+    with pytest.raises(BundleError, match=f"holds model {other.model_id}"):
+        report(reporting(bundle=str(tmp_path / "other"), split="all"))
 
 
 def test_a_corrected_report_goes_into_the_same_folder(reporting):

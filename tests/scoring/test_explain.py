@@ -1,76 +1,30 @@
 """medray/scoring/explain.py: a bright square decides the class, so the heat must lie on it."""
 
-import functools
-
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from medray.errors import SettingsError
 from medray.models.catalog import MODELS, build_model
 from medray.models.cnn import SmallCNN
-from medray.models.gatedgcn import GatedGCN
 from medray.models.resnet18 import ResNet18
-from medray.samples.batch import Batch
-from medray.scoring.explain import layer_cam, node_cam, paint
-from medray.settings import OptimizerSettings
-from medray.training.fit import start_training, train_epoch
-from medray.training.task import Classify
-from tests.models.region_graphs import Inputs, join, random_graph
-from tests.training.planted import SIDE, image_batches, square_images
+from medray.scoring.explain import METHODS, enlarge, explain, from_levels, paint, to_levels
+from medray.scoring.probe import Probe
+from tests.models.region_graphs import random_graph, tensor
+from tests.models.test_hybrid import drawn
+from tests.scoring.planted import GRID, grid_graph, trained_cnn, trained_gatedgcn
+from tests.training.planted import SIDE, square_images
 
-TASK = Classify(("no", "yes"))
-GRID = 7
+WAYS = [method for method in METHODS["image"] if method != "brightness"]
 
 
-def grid_graph(image: Tensor) -> Inputs:
-    """Blocks of 4 x 4 pixels (mean and standard deviation) and their four neighbours."""
-    blocks = image[0].unfold(0, 4, 4).unfold(1, 4, 4).reshape(GRID * GRID, 16)
-    number = torch.arange(GRID * GRID).reshape(GRID, GRID)
-    pairs = torch.cat(
-        [
-            torch.stack([number[:, :-1], number[:, 1:]]).reshape(2, -1),
-            torch.stack([number[:-1], number[1:]]).reshape(2, -1),
-        ],
-        dim=1,
-    )
-    edge_index = torch.cat([pairs, pairs.flip(0)], dim=1)
-    edge_index = edge_index[:, torch.argsort(edge_index[1], stable=True)]
-    x = torch.stack([blocks.mean(1), blocks.std(1)], dim=1)
-    return {
-        "x": x,
-        "edge_index": edge_index,
-        "edge_attr": x[edge_index[0]] - x[edge_index[1]],
-        "batch": torch.zeros(GRID * GRID, dtype=torch.int64),
-        "num_graphs": 1,
-    }
-
-
-def train(model: nn.Module, batches: list[Batch], epochs: int) -> None:
-    state = start_training(model, OptimizerSettings(epochs=epochs, learning_rate=5e-3), len(batches), seed=0)
-    for _ in range(epochs):
-        train_epoch(state, batches, TASK, device="cpu")
-    model.eval()
-
-
-@functools.cache
-def trained_cnn() -> SmallCNN:
-    torch.manual_seed(0)
-    model = SmallCNN(1, 2)
-    images, labels, _ = square_images(160)
-    train(model, list(image_batches(images, labels)), 4)
-    return model
-
-
-@functools.cache
-def trained_gatedgcn() -> GatedGCN:
-    torch.manual_seed(0)
-    model = GatedGCN(2, 2, 2, width=12, layers=2)
-    images, labels, _ = square_images(160)
-    graphs = [grid_graph(image) for image in images]
-    names = [str(k) for k in range(16)]
-    train(model, [Batch(join(graphs[k : k + 16]), labels[k : k + 16], names) for k in range(0, 160, 16)], 6)
-    return model
+def on_image(image: Tensor, method: str, kind: str) -> np.ndarray:
+    """Heat of the class with the square, at the pixels."""
+    if kind == "image":
+        return enlarge(explain(trained_cnn(), {"image": image[None]}, method, 1), (28, 28))
+    label_map = np.arange(GRID * GRID).reshape(GRID, GRID).repeat(4, 0).repeat(4, 1)
+    return paint(label_map, explain(trained_gatedgcn(), grid_graph(image), method, 1))
 
 
 def hits(heats: list[np.ndarray], corners: Tensor) -> int:
@@ -82,38 +36,41 @@ def hits(heats: list[np.ndarray], corners: Tensor) -> int:
     return found
 
 
-def test_layer_cam_points_at_the_square_in_eight_of_ten() -> None:
+@pytest.mark.parametrize("kind", ["image", "graph"])
+@pytest.mark.parametrize("method", WAYS)
+def test_heat_points_at_the_square_in_eight_of_ten(method: str, kind: str) -> None:
     images, _, corners = square_images(20, seed=1)
-    heats = [layer_cam(trained_cnn(), image, 1) for image in images[1::2]]
-    assert hits(heats, corners[1::2]) >= 8
+    assert hits([on_image(image, method, kind) for image in images[1::2]], corners[1::2]) >= 8
 
 
-def test_node_cam_points_at_the_square_in_eight_of_ten() -> None:
-    images, _, corners = square_images(20, seed=1)
-    label_map = np.arange(GRID * GRID).reshape(GRID, GRID).repeat(4, 0).repeat(4, 1)
-    heats = [paint(label_map, node_cam(trained_gatedgcn(), grid_graph(image), 1)) for image in images[1::2]]
-    assert hits(heats, corners[1::2]) >= 8
+@pytest.mark.parametrize("method", METHODS["image"])
+def test_heat_runs_from_zero_to_one_and_is_at_most_32_by_32(method: str) -> None:
+    heat = explain(trained_cnn(), {"image": torch.randn(1, 1, 40, 61)}, method)
+    assert max(heat.shape) <= 32 and heat.ndim == 2
+    assert heat.min() >= 0 and heat.max() == 1
+    assert enlarge(heat, (40, 61)).shape == (40, 61)
 
 
-def test_heat_has_the_size_of_the_image_and_runs_from_zero_to_one() -> None:
-    heat = layer_cam(trained_cnn(), torch.randn(1, 40, 61))
-    assert heat.shape == (40, 61)
-    assert heat.min() >= 0 and heat.max() <= 1
+def test_an_image_is_explained_as_finely_as_the_layer_or_the_patches_are() -> None:
+    image = {"image": torch.randn(1, 1, 28, 28)}
+    shapes = {method: explain(trained_cnn(), image, method).shape for method in METHODS["image"]}
+    assert shapes == {
+        "cam": (7, 7), "integrated_gradients": (28, 28), "occlusion": (14, 14), "brightness": (28, 28)
+    }  # fmt: skip
 
 
 def test_no_class_given_means_the_most_probable_one() -> None:
     images, labels, _ = square_images(4, seed=2)
     for image, label in zip(images, labels.tolist(), strict=True):
-        assert np.array_equal(layer_cam(trained_cnn(), image), layer_cam(trained_cnn(), image, label))
-        graph = grid_graph(image)
-        assert np.array_equal(node_cam(trained_gatedgcn(), graph), node_cam(trained_gatedgcn(), graph, label))
+        for model, inputs in ((trained_cnn(), {"image": image[None]}), (trained_gatedgcn(), grid_graph(image))):
+            assert np.array_equal(explain(model, inputs), explain(model, inputs, "cam", label))
 
 
 @pytest.mark.parametrize("name", [name for name, family in MODELS.items() if family.input_kind == "graph"])
 def test_every_graph_network_is_explained(name: str) -> None:
     torch.manual_seed(0)
     graph, model = random_graph(12, 0), build_model(name, num_classes=2, node_features=5, edge_features=3)
-    heats = [node_cam(model, graph, label) for label in (0, 1)]
+    heats = [explain(model, graph, "cam", label) for label in (0, 1)]
     assert all(heat.shape == (12,) and heat.min() >= 0 for heat in heats)
     assert max(heat.max() for heat in heats) == 1
     assert not np.array_equal(*heats)
@@ -122,46 +79,57 @@ def test_every_graph_network_is_explained(name: str) -> None:
 @pytest.mark.parametrize("size", [28, 96])
 def test_resnet18_is_explained_too_and_twice_the_same(size: int) -> None:
     torch.manual_seed(0)
-    model, image = ResNet18(3, 2, size=size), torch.randn(3, size, size)
-    first = layer_cam(model, image, 0)
-    assert first.shape == (size, size)
+    model, image = ResNet18(3, 2, size=size), {"image": torch.randn(1, 3, size, size)}
+    first = explain(model, image, "cam", 0)
     assert first.max() == 1
-    assert np.array_equal(layer_cam(model, image, 0), first)
+    assert np.array_equal(explain(model, image, "cam", 0), first)
 
 
-def test_explaining_leaves_no_trace_in_the_model() -> None:
+@pytest.mark.parametrize("method", METHODS["image"])
+def test_explaining_leaves_no_trace_in_the_model(method: str) -> None:
     model = SmallCNN(1, 2).train()
-    layer_cam(model, torch.randn(1, 28, 28))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    explain(model, {"image": torch.randn(1, 1, 28, 28)}, method)
     assert model.training
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not model.cam_layer._forward_hooks
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
-def test_frozen_weights_and_inference_mode_outside_do_not_matter() -> None:
-    image = square_images(2)[0][1]
-    expected = layer_cam(trained_cnn(), image, 1)
+@pytest.mark.parametrize("method", WAYS)
+def test_gradients_turned_off_outside_do_not_matter(method: str) -> None:
+    image = {"image": square_images(2)[0][1][None]}
+    expected = explain(trained_cnn(), image, method, 1)
     with torch.no_grad():
-        assert np.array_equal(layer_cam(trained_cnn(), image, 1), expected)
-
-
-def share_on_square(model: SmallCNN) -> float:
-    images, _, corners = square_images(20, seed=3)
-    shares = []
-    for image, (row, column) in zip(images[1::2], corners[1::2].tolist(), strict=True):
-        heat = layer_cam(model, image, 1)
-        shares.append(heat[max(row - 3, 0) : row + SIDE + 3, max(column - 3, 0) : column + SIDE + 3].sum() / heat.sum())
-    return float(np.mean(shares))
-
-
-def test_heat_gathers_on_the_square_by_training_and_not_by_its_brightness() -> None:
-    """Randomised weights as the sanity check of Adebayo et al. 2018."""
-    untrained = []
-    for seed in range(4):
-        torch.manual_seed(seed)
-        untrained.append(share_on_square(SmallCNN(1, 2)))
-    assert share_on_square(trained_cnn()) > np.mean(untrained) + 0.15
+        assert np.array_equal(explain(trained_cnn(), image, method, 1), expected)
 
 
 def test_paint_gives_each_pixel_the_score_of_its_region() -> None:
     painted = paint(np.array([[0, 1], [2, -1]]), np.array([0.5, 1.0, 0.25], np.float32))
     assert painted.tolist() == [[0.5, 1.0], [0.25, 0.0]]
+
+
+def test_levels_are_heat_to_half_a_step() -> None:
+    heat = np.linspace(0, 1, 1000, dtype=np.float32)
+    assert np.abs(from_levels(to_levels(heat)) - heat).max() <= 0.5 / 255 + 1e-6
+    assert np.array_equal(to_levels(from_levels(np.arange(256, dtype=np.uint8))), np.arange(256))
+
+
+def test_a_region_is_hidden_with_its_pixels() -> None:
+    """Hybrid networks read both: nothing of a hidden region may come through its pixels."""
+    torch.manual_seed(0)
+    graph, model = drawn(6, 0), build_model("hybrid", num_classes=2, node_features=5, edge_features=3).eval()
+    probe = Probe(model, graph)
+    hidden = torch.eye(6, dtype=torch.bool)
+    found = probe.answers(hidden)
+    for node in range(6):
+        inside = tensor(graph, "regions")[0] == node
+        x, image = tensor(graph, "x").clone(), tensor(graph, "image").clone()
+        x[node] = x.mean(0)
+        image[0, 0][inside] = probe.blank_image[0][inside]
+        with torch.no_grad():
+            expected = model(**graph | {"x": x, "image": image})
+        torch.testing.assert_close(found[node], expected[0], atol=1e-5, rtol=0)
+    assert explain(model, graph, "cam", 0).shape == explain(model, graph, "occlusion", 0).shape == (6,)
+    with pytest.raises(SettingsError, match="integrated_gradients does not explain this model.*cam or occlusion"):
+        explain(model, graph, "integrated_gradients")

@@ -1,0 +1,123 @@
+"""The second pass of `medray score`: chosen samples of finished predictions → warm model actors → explanations."""
+
+import time
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from medray import __version__, storage, tables
+from medray.errors import SettingsError
+from medray.pipelines.cluster import cluster, cpus, gpus
+from medray.pipelines.index import Funnel
+from medray.pipelines.progress import progress, say
+from medray.pipelines.units import WithoutText, ledger_of, ledger_row, on_actors, planned_units, unit_of
+from medray.pipelines.verify import to_score, verify_explanations
+from medray.samples.isolated import prepare_unit, start_decoding_process
+from medray.samples.units import cut_units
+from medray.schema import EXPLANATIONS
+from medray.scoring.choice import TO_CHOOSE, choose_explained, rows_to_explain
+from medray.scoring.examples import HEAT_METHODS
+from medray.scoring.explanations import explain_samples
+from medray.settings import ScoreSettings
+from medray.training.bundle import Bundle, load_bundle
+
+
+class Explainer:
+    """A warm actor: loads the model once, explains the chosen samples of a unit a call, writes its part in one PUT."""
+
+    def __init__(self, settings: ScoreSettings, key: bytes) -> None:
+        torch.set_num_threads(1)
+        start_decoding_process()
+        self.settings, self.key = settings, key
+        self.bundle = load_bundle(settings.bundle)
+        self.model = self.bundle.build_model().to("cuda" if settings.use_gpu else "cpu")
+
+    @WithoutText()
+    def __call__(self, block: pa.Table) -> pa.Table:
+        """Explain the unit that a row names; its ledger row."""
+        started, unit = time.monotonic(), unit_of(block)
+        rows, bundle = unit.rows(), self.bundle
+        samples = prepare_unit(rows, self.key, bundle.recipe, bundle.input_kind, decode=self.settings.decode)
+        explained = explain_samples(
+            samples, rows, bundle, self.model, method=self.settings.explain_method, unit_id=unit.unit_id
+        )
+        storage.write_parquet(tables.part_uri(explanations_of(self.settings.out), unit.unit_id), explained)
+        size = int(pc.sum(rows["length"]).as_py() or 0)
+        return ledger_row(unit.unit_id, explained["status"].to_pylist(), started, size)
+
+
+def explanations_of(predictions: str) -> str:
+    """Where the explanations of predictions lie."""
+    return storage.join(predictions, tables.EXPLANATIONS)
+
+
+def check_explanations(settings: ScoreSettings, bundle: Bundle) -> bool:
+    """A look, before any work: whether there is nothing to explain, because it is done or nobody asks for it.
+
+    Raises:
+        SettingsError: `explain_top` chooses nothing, or the method does not know the bundle's kind of model.
+        OutputError: the predictions have explanations of other settings.
+    """
+    if settings.explain_top < 1:
+        raise SettingsError(f"--explain_top is {settings.explain_top}, and must be 1 or more.")
+    if settings.explain == "off":
+        return True
+    methods = HEAT_METHODS[bundle.input_kind]
+    if settings.explain_method not in methods:
+        what = f"--explain_method {settings.explain_method} does not explain {bundle.model_name}."
+        raise SettingsError(what, f"Choose {' or '.join(methods)}.")
+    return tables.is_finished(explanations_of(settings.out), _run(settings, bundle.model_id))
+
+
+def _run(settings: ScoreSettings, model_id: str) -> dict[str, Any]:
+    return {
+        "job": "explain",
+        "explain": settings.explain,
+        "explain_top": settings.explain_top if settings.explain == "top" else None,
+        "explain_method": settings.explain_method,
+        "model_id": model_id,
+        "medray": __version__,
+    }
+
+
+def explain_predictions(settings: ScoreSettings, key: bytes) -> dict[str, Any]:
+    """Explain the chosen samples of finished predictions, or go on where an earlier run stopped; the manifest.
+
+    Args:
+        settings: of the scoring.
+        key: unseals the objects' names.
+
+    Raises:
+        OutputError: there are explanations of other settings, or the choice is not what was explained.
+    """
+    predictions, out = tables.read_manifest(settings.out), explanations_of(settings.out)
+    run = _run(settings, predictions["model_id"])
+    tables.claim(out, run)
+    scored = tables.read_table(settings.out, TO_CHOOSE)
+    chosen = choose_explained(scored, run["explain"], settings.explain_top, predictions["classes"])
+
+    def cut() -> Any:
+        return cut_units(rows_to_explain(to_score(predictions["source"]), chosen), settings.ray.unit_bytes)
+
+    units = planned_units(out, cut)
+    done = tables.finished_parts(out)
+    todo = [unit for unit in units if unit.unit_id not in done]
+    if todo:
+        with cluster(settings.ray):
+            actors = settings.actors or (gpus() if settings.use_gpu else cpus())
+            dataset = on_actors(
+                todo, Explainer, (settings, key), actors=actors, settings=settings.ray, gpu=settings.use_gpu
+            )
+            for _ in progress(ledger_of(dataset, "explain"), total=len(todo), what="explain"):
+                pass
+    counts = Funnel()
+    parts = counts.counted(tables.iter_parts(out, [unit.unit_id for unit in units]))
+    facts = {**run, "units": len(units), "units_this_run": len(todo)}
+    manifest = tables.finish(
+        out, "explanations", parts, schema=EXPLANATIONS, facts=lambda: {**facts, "funnel": counts.facts()}
+    )
+    explained = verify_explanations(settings.out)
+    say(f"score: {explained:,} of {scored.num_rows:,} samples explained ({settings.explain_method}) in {out}")
+    return manifest
