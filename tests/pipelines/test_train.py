@@ -110,10 +110,10 @@ def test_another_training_does_not_go_into_the_same_folder(trained, training):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["cnn", "gatedgcn"])
-def test_samples_prepared_in_two_stages_equal_those_of_one(model, training, tmp_path):
+def test_samples_prepared_in_two_stages_equal_those_of_one(training, tmp_path):
+    """Images, graphs and label maps: what the hybrid network reads."""
     for stages in ("fused", "actors"):
-        train(training(tmp_path / stages, epochs=1, model=model, stages=stages))
+        train(training(tmp_path / stages, epochs=1, model="hybrid", stages=stages))
     fused, actors = _cached(tmp_path / "fused"), _cached(tmp_path / "actors")
     assert len(fused) == 48 and fused == actors
     assert _weights(tmp_path / "fused") == _weights(tmp_path / "actors")
