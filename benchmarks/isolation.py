@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from benchmarks.encoded import IMAGES, dicom_file, syntaxes_of
 from benchmarks.results_writer import write_result
-from benchmarks.road import data_folder, medray, work_folder
+from benchmarks.road import data_folder, keep_memory, medray, work_folder
 from medray import tables
 from medray.archive.identity import load_key
 from medray.image_settings import DecodeSettings
@@ -76,6 +76,7 @@ def compare(rows: pa.Table, key: bytes) -> dict[str, Any]:
 
 def main() -> None:
     """Measure both units, say and keep."""
+    keep_memory()
     work, key = work_folder("isolation"), load_key(None)
     found: dict[str, Any] = {"goal": GOAL}
     for name in UNITS:
