@@ -9,6 +9,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from medray.graphs.connectivity_kernels import _join, _root
+
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def find_runs(labels: Any) -> Any:
@@ -78,24 +80,6 @@ def find_contacts(starts: Any, first: Any, shape: Any) -> Any:
     for line in range(rows, slices * rows):
         count = _meet((starts, first), line - rows, line, columns, contacts, count)
     return contacts[:count], within
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _root(parent: Any, run: int) -> int:
-    while parent[run] != run:
-        parent[run] = parent[parent[run]]
-        run = parent[run]
-    return run
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _join(parent: Any, one: int, other: int) -> None:
-    """The earlier run becomes the root: roots stand in raster order."""
-    a, b = _root(parent, one), _root(parent, other)
-    if a < b:
-        parent[b] = a
-    else:
-        parent[a] = b
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")

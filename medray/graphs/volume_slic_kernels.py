@@ -11,11 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _add_scaled(line: Any, before: Any, after: Any, weight: Any) -> None:
-    for index in range(len(line)):
-        line[index] += weight * (before[index] + after[index])
+from medray.graphs.slic_kernels import _add_scaled, _assign_row
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -57,19 +53,6 @@ def blur_columns(lines: Any, weights: Any, out: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _assign_line(values: Any, ramp: Any, distance: Any, labels: Any, number: Any, terms: Any) -> None:
-    """One centre against its columns of one line; unsigned numbers of columns let LLVM make vectors of it."""
-    middle, offset, line_term, weight, start, end = terms
-    for index in range(start, end):
-        across = ramp[index - start] + offset
-        difference = values[index] - middle
-        found = difference * difference + (weight * (across * across) + line_term)
-        closer = found < distance[index]
-        distance[index] = found if closer else distance[index]
-        labels[index] = number if closer else labels[index]
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
 def _assign_near(values: Any, place: Any, centres: Any, frame: Any, work: Any) -> None:
     """Every centre near one line against that line; `place` is its slice and row."""
     grid, reach, weights = frame
@@ -85,7 +68,7 @@ def _assign_near(values: Any, place: Any, centres: Any, frame: Any, work: Any) -
             if abs(over) <= reach[0] and abs(down) <= reach[1]:
                 line_term = weights[1] * down * down + weights[0] * over * over
                 terms = (centres[number, 3], offsets[number], line_term, weights[2], starts[number], ends[number])
-                _assign_line(values, ramp, distance, labels, np.int32(number), terms)
+                _assign_row(values, ramp, distance, labels, np.int32(number), terms)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
