@@ -5,7 +5,6 @@ python docs/make_graph_pictures.py IMAGE OUT   a DICOM or PNG of yours, into a f
 """
 
 import io
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +14,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from docs.make_pictures import PICTURES, chest, prepared
-from medray.archive.reading import read_instance
-from medray.archive.sniffing import sniff
+from docs.make_pictures import asked_for, prepared
 from medray.graphs.build import build_region_graph, superpixel_labels
 from medray.graphs.region_graph import RegionGraph
 from medray.image_settings import GraphRecipe
@@ -88,12 +85,7 @@ def draw(image: np.ndarray, recipe: GraphRecipe, mask: np.ndarray | None, path: 
 
 def main() -> None:
     """Draw one picture a builder, and one under a mask."""
-    out = PICTURES
-    instance = chest()
-    if len(sys.argv) > 1:
-        content, out = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
-        instance = read_instance(content, sniff(content))
-    out.mkdir(exist_ok=True)
+    instance, out = asked_for()
     image = prepared(instance)
     for builder in ("superpixel", "grid", "knn", "multiscale"):
         draw(image, replace(RECIPE, builder=builder), None, out / f"graphs-{builder}.png")

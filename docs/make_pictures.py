@@ -15,10 +15,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks.phantoms import _draw
+from benchmarks.phantoms import draw_phantoms
 from medray.archive.instance import Instance
 from medray.archive.reading import read_instance
 from medray.archive.sniffing import sniff
+from medray.errors import SampleError
 from medray.image_settings import AugmentSettings, StepRecipe
 from medray.pixels.augmentation import apply_augmentation, draw_augmentation
 from medray.pixels.prepare import prepare_image
@@ -50,7 +51,7 @@ AUGMENT |= {"cut_out": 0.4}
 
 def chest() -> Instance:
     """A generated chest with a dark border and noise, of 1.6 mm a pixel."""
-    image = np.pad(_draw(2, 192, 1, 5)[1].image, ((10, 40), (20, 20)))
+    image = np.pad(draw_phantoms(2, 192, patients=1, seed=5)[1].image, ((10, 40), (20, 20)))
     noisy = np.clip(image + np.random.default_rng(0).normal(0, 0.02, image.shape) * (image > 0), 0, 1)
     png = bytes(imagecodecs.png_encode((255 * noisy).astype(np.uint8)))
     instance = read_instance(png, "png")
@@ -107,14 +108,26 @@ def draw(sheet: dict[str, np.ndarray], path: Path) -> None:
     Image.open(buffer).convert("L").quantize(80).save(path, optimize=True)
 
 
+def asked_for() -> tuple[Instance, Path]:
+    """The image and the folder that the command line names, or the chest and the folder of the docs.
+
+    Raises:
+        SystemExit: there is no such file, or it is no image.
+    """
+    out, instance = PICTURES, chest()
+    if len(sys.argv) > 1:
+        try:
+            content, out = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
+            instance = read_instance(content, sniff(content))
+        except (OSError, IndexError, SampleError) as error:
+            sys.exit(f"{sys.argv[0]}: {error}. Give an image and a folder.")
+    out.mkdir(exist_ok=True)
+    return instance, out
+
+
 def main() -> None:
     """Draw both sheets."""
-    out = PICTURES
-    instance = chest()
-    if len(sys.argv) > 1:
-        content, out = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
-        instance = read_instance(content, sniff(content))
-    out.mkdir(exist_ok=True)
+    instance, out = asked_for()
     draw(steps_sheet(instance), out / "steps.png")
     draw(augmentation_sheet(instance), out / "augmentation.png")
 

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from docs.make_tables import DECODERS, PAGE, decoders_page, page
 from medray.cli import VERBS
 from medray.models.catalog import MODELS
@@ -62,3 +64,16 @@ def _table_rows():
 def test_links_of_the_readme_lead_to_files():
     for target in re.findall(r"\]\(([^)h#][^)]*)\)", (ROOT / "README.md").read_text()):
         assert (ROOT / target).exists(), target
+
+
+def test_the_pictures_can_be_drawn(tmp_path, monkeypatch):
+    from docs import make_graph_pictures, make_pictures
+
+    image = tmp_path / "image.png"
+    image.write_bytes(make_pictures.chest().encoded_frames[0])
+    monkeypatch.setattr("sys.argv", ["", str(image), str(tmp_path / "out")])
+    make_graph_pictures.main()
+    assert len(list((tmp_path / "out").glob("graphs-*.png"))) == 5
+    monkeypatch.setattr("sys.argv", ["", str(tmp_path / "missing"), str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match="No such file.*Give an image and a folder"):
+        make_pictures.main()
