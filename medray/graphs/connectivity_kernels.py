@@ -1,7 +1,6 @@
 """Compiled loops that make every region one connected piece: run-length union-find, small pieces joined to a neighbour.
 
-Runs are the stretches of one label in one row; pieces are 4-connected runs of one label. Deterministic. Label -1 lies
-outside a mask, and stays.
+Pieces are 4-connected runs (see run_kernels) of one label. Deterministic. Label -1 lies outside a mask, and stays.
 """
 
 from typing import Any
@@ -9,151 +8,197 @@ from typing import Any
 import numba
 import numpy as np
 
+from medray.graphs.run_kernels import find_contacts, find_runs
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def find_runs(labels: Any) -> Any:
-    """Runs of an int32 (rows, columns) label map.
-
-    Returns:
-        Starts (int32, the end of a run is the next one's start, rows * columns at the end, in flat pixel numbers),
-        and the number of the first run of each row (int32, one more than rows).
-    """
-    rows, columns = labels.shape
-    count = rows
-    for row in range(rows):
-        line = labels[row]
-        changes = 0
-        for column in range(1, columns):
-            changes += line[column] != line[column - 1]
-        count += changes
-    starts = np.empty(count + 1, np.int32)
-    first = np.empty(rows + 1, np.int32)
-    run = 0
-    for row in range(rows):
-        line = labels[row]
-        first[row] = run
-        starts[run] = row * columns
-        run += 1
-        for column in range(1, columns):
-            if line[column] != line[column - 1]:
-                starts[run] = row * columns + column
-                run += 1
-    first[rows] = run
-    starts[run] = rows * columns
-    return starts, first
+FILL = 32
+"""Pixels that are written at once where a run is filled."""
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def find_contacts(starts: Any, first: Any, columns: int) -> Any:
-    """Pairs of runs that touch from row to row: int32 (contacts, 2), upper run and lower run."""
-    rows = len(first) - 1
-    contacts = np.empty((2 * (len(starts) - 1), 2), np.int32)
-    count = 0
-    for row in range(1, rows):
-        above, below = first[row - 1], first[row]
-        while above < first[row] and below < first[row + 1]:
-            contacts[count, 0], contacts[count, 1] = above, below
-            count += 1
-            end_above, end_below = starts[above + 1] + columns, starts[below + 1]
-            if end_above <= end_below:
-                above += 1
-            if end_below <= end_above:
-                below += 1
-    return contacts[:count]
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _root(parent: Any, run: int) -> int:
-    while parent[run] != run:
-        parent[run] = parent[parent[run]]
-        run = parent[run]
-    return run
+def _root(parent: Any, piece: int) -> int:
+    while parent[piece] != piece:
+        parent[piece] = parent[parent[piece]]
+        piece = parent[piece]
+    return piece
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _join(parent: Any, one: int, other: int) -> None:
-    """The earlier run becomes the root: roots stand in raster order."""
+    """The earlier one becomes the root: roots stand in raster order, and a parent before its children."""
     a, b = _root(parent, one), _root(parent, other)
-    if a < b:
-        parent[b] = a
-    else:
-        parent[a] = b
+    parent[max(a, b)] = min(a, b)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _gap(one: int, other: int, sizes: Any, totals: Any) -> float:
-    """Sum over channels of the |difference of means| of two pieces."""
-    gap = 0.0
-    for channel in range(totals.shape[1]):
-        gap += abs(totals[one, channel] / sizes[one] - totals[other, channel] / sizes[other])
-    return gap
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _offer(piece: int, other: int, sizes: Any, totals: Any, best: Any) -> None:
-    """Remember the neighbour whose mean is nearest; the earlier one where two are equally near."""
-    gap, held = _gap(piece, other, sizes, totals), best[piece]
-    if held >= 0:
-        held_gap = _gap(piece, held, sizes, totals)
-        if gap > held_gap or (gap == held_gap and other >= held):
-            return
-    best[piece] = other
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _small_links(parent: Any, first: Any, contacts: Any, sizes: Any, smallest: int) -> Any:
-    """Pairs of neighbouring pieces of which one is too small, int32 (links, 2); a pair may stand there often.
-
-    A piece outside the mask has size -1, and is in no pair.
-    """
-    links = np.empty((len(parent) + contacts.shape[0], 2), np.int32)
+def _number_roots(parent: Any) -> int:
+    """Write the number of its root, counted 0 …, over each entry; the count."""
     count = 0
-    for row in range(len(first) - 1):
-        for run in range(first[row] + 1, first[row + 1]):
-            one, other = parent[run - 1], parent[run]
-            links[count, 0], links[count, 1] = one, other
-            count += one != other and 0 < min(sizes[one], sizes[other]) < smallest
+    for entry in range(len(parent)):
+        is_root = parent[entry] == entry
+        parent[entry] = count if is_root else parent[parent[entry]]
+        count += is_root
+    return count
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _pieces(flat: Any, starts: Any, contacts: Any) -> Any:
+    """The piece of each run, int32, numbered in raster order, and how many pieces there are."""
+    pieces = np.arange(len(starts) - 1).astype(np.int32)
+    within, count = np.empty_like(contacts), np.uint32(0)
     for contact in range(contacts.shape[0]):
-        one, other = parent[contacts[contact, 0]], parent[contacts[contact, 1]]
-        links[count, 0], links[count, 1] = one, other
-        count += one != other and 0 < min(sizes[one], sizes[other]) < smallest
+        above, below = contacts[contact, 0], contacts[contact, 1]
+        within[count, 0], within[count, 1] = above, below
+        count += np.uint32(flat[starts[above]] == flat[starts[below]])
+    for contact in range(count):
+        _join(pieces, within[contact, 0], within[contact, 1])
+    return pieces, _number_roots(pieces)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _measure(lines: Any, flat: Any, runs: Any, pieces: Any, count: int) -> Any:
+    """Pixels (-1 outside the mask) and sums of the values of each piece; `lines` are the image's `running_sums`."""
+    starts, first = runs
+    columns = lines.shape[2] - 1
+    sizes, totals = np.zeros(count, np.int64), np.zeros((count, len(lines)), np.float64)
+    for line in range(len(first) - 1):
+        for run in range(first[line], first[line + 1]):
+            piece, start, end = pieces[run], starts[run] - line * columns, starts[run + 1] - line * columns
+            if flat[starts[run]] < 0:
+                sizes[piece] = -1
+                continue
+            sizes[piece] += end - start
+            for channel in range(len(lines)):
+                totals[piece, channel] += lines[channel, line, end] - lines[channel, line, start]
+    return sizes, totals
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _link(one: int, other: int, sizes: Any, smallest: int, links: Any, count: Any) -> Any:
+    """Write two neighbouring pieces down for each of them that is too small; how many links there are now.
+
+    A piece outside the mask has size -1, and is in no link.
+    """
+    differ = (one != other) & (sizes[one] > 0) & (sizes[other] > 0)
+    links[count, 0], links[count, 1] = one, other
+    count += np.uint32(differ & (sizes[one] < smallest))
+    links[count, 0], links[count, 1] = other, one
+    return count + np.uint32(differ & (sizes[other] < smallest))
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _small_links(pieces: Any, first: Any, contacts: Any, sizes: Any, smallest: int) -> Any:
+    """Pairs of a piece that is too small and a neighbour, int32 (links, 2); a pair may stand there often."""
+    links = np.empty((2 * (len(pieces) + contacts.shape[0]), 2), np.int32)
+    count = np.uint32(0)
+    for line in range(len(first) - 1):
+        for run in range(first[line] + 1, first[line + 1]):
+            count = _link(pieces[run - 1], pieces[run], sizes, smallest, links, count)
+    for contact in range(contacts.shape[0]):
+        one, other = pieces[contacts[contact, 0]], pieces[contacts[contact, 1]]
+        count = _link(one, other, sizes, smallest, links, count)
     return links[:count]
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _join_small(parent: Any, links: Any, sizes: Any, totals: Any, smallest: int) -> bool:
-    """One round: each piece that is too small joins its best neighbour. False where there was none to join."""
-    best = np.full(len(parent), -1, np.int32)
+def _choose(links: Any, sizes: Any, totals: Any) -> Any:
+    """The neighbour of each small piece whose mean is nearest, the earlier one of two; the number of pieces for none.
+
+    Means are nearest where the sum over the channels of their |difference| is least.
+    """
+    count, channels = totals.shape
+    best, gaps, means = np.full(count, count, np.int32), np.full(count, np.inf), np.empty_like(totals)
+    for piece in range(count):
+        for channel in range(channels):
+            means[piece, channel] = totals[piece, channel] / sizes[piece]
     for link in range(links.shape[0]):
-        one, other = _root(parent, links[link, 0]), _root(parent, links[link, 1])
-        if one != other:
-            if sizes[one] < smallest:
-                _offer(one, other, sizes, totals, best)
-            if sizes[other] < smallest:
-                _offer(other, one, sizes, totals, best)
-    joined = False
+        piece, other = links[link, 0], links[link, 1]
+        gap = 0.0
+        for channel in range(channels):
+            gap += abs(means[piece, channel] - means[other, channel])
+        held, least = best[piece], gaps[piece]
+        nearer = (gap < least) | ((gap == least) & (other < held))
+        best[piece], gaps[piece] = other if nearer else held, gap if nearer else least
+    return best
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _join_small(parent: Any, links: Any, sizes: Any, totals: Any, smallest: int) -> Any:
+    """One round: each piece that is too small joins its best neighbour. The links of the next round."""
+    best = _choose(links, sizes, totals)
     for piece in range(len(parent)):
-        if best[piece] >= 0:
+        if best[piece] < len(parent):
             one, other = _root(parent, piece), _root(parent, best[piece])
             if one != other:
-                joined = True
                 _join(parent, one, other)
                 keep, drop = min(one, other), max(one, other)
                 sizes[keep] += sizes[drop]
                 for channel in range(totals.shape[1]):
                     totals[keep, channel] += totals[drop, channel]
-    return joined
+    for piece in range(len(parent)):
+        parent[piece] = parent[parent[piece]]
+    left = np.uint32(0)
+    for link in range(links.shape[0]):
+        piece, other = parent[links[link, 0]], parent[links[link, 1]]
+        links[left, 0], links[left, 1] = piece, other
+        left += np.uint32((piece != other) & (sizes[piece] < smallest))
+    return links[:left]
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def connect(image: Any, labels: Any, smallest: int) -> int:
+def _fill(region: Any, start: int, end: int, flat: Any) -> None:
+    """Write a run; what lies behind it is written later, so up to FILL pixels too many make no difference."""
+    while start < end and start + FILL <= len(flat):
+        block = flat[start : start + FILL]
+        for index in range(FILL):
+            block[index] = region
+        start += FILL
+    for index in range(start, end):
+        flat[index] = region
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _number(pieces: Any, parent: Any, sizes: Any, starts: Any, flat: Any) -> int:
+    """Write the number of the region of each pixel, -1 outside the mask; how many regions there are."""
+    regions, count = np.empty(len(parent), np.int32), 0
+    for piece in range(len(parent)):
+        is_first = parent[piece] == piece and sizes[piece] >= 0
+        regions[piece] = count if is_first else regions[parent[piece]] if sizes[piece] >= 0 else -1
+        count += is_first
+    for run in range(len(pieces)):
+        _fill(regions[pieces[run]], starts[run], starts[run + 1], flat)
+    return count
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def connect_runs(lines: Any, flat: Any, runs: Any, contacts: Any, smallest: int) -> int:
+    """`connect` on any lattice: what touches within a line follows from the runs, all other contacts are given.
+
+    Args:
+        lines: of `running_sums`, float64 (channels, lines, columns + 1).
+        flat: labels, int32 (pixels,), in and out.
+        runs: of `find_runs`.
+        contacts: pairs of runs that touch, the earlier one first.
+        smallest: pixels.
+    """
+    starts, first = runs
+    pieces, count = _pieces(flat, starts, contacts)
+    sizes, totals = _measure(lines, flat, runs, pieces, count)
+    links = _small_links(pieces, first, contacts, sizes, smallest)
+    parent = np.arange(count).astype(np.int32)
+    while len(links):
+        links = _join_small(parent, links, sizes, totals, smallest)
+    return _number(pieces, parent, sizes, starts, flat)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def connect(lines: Any, labels: Any, smallest: int) -> int:
     """Split labels into connected pieces, join pieces of fewer than `smallest` pixels to a neighbour, number the rest.
 
     The neighbour is the one whose mean value is nearest. Two pieces that are large enough are never joined; a small
     one that a mask leaves without neighbours stays.
 
     Args:
-        image: float32 (channels, rows, columns), for the means.
+        lines: of `running_sums`, float64 (channels, rows, columns + 1), for the means.
         labels: int32 (rows, columns); replaced by numbers 0 … in the raster order of the regions' first pixels.
         smallest: pixels.
 
@@ -161,56 +206,6 @@ def connect(image: Any, labels: Any, smallest: int) -> int:
         The number of regions.
     """
     flat = labels.reshape(-1)
-    starts, first = find_runs(labels)
-    contacts = find_contacts(starts, first, labels.shape[1])
-    runs = len(starts) - 1
-    parent = np.arange(runs).astype(np.int32)
-    for contact in range(contacts.shape[0]):
-        above, below = contacts[contact, 0], contacts[contact, 1]
-        if flat[starts[above]] == flat[starts[below]]:
-            _join(parent, above, below)
-    sizes, totals = _measure(image, flat, starts, parent)
-    links = _small_links(parent, first, contacts, sizes, smallest)
-    while _join_small(parent, links, sizes, totals, smallest):
-        pass
-    return _number(parent, starts, flat)
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _measure(image: Any, flat: Any, starts: Any, parent: Any) -> Any:
-    """Pixels (-1 outside the mask) and sums of the values of each piece, at its root; every run is led to its root."""
-    channels, runs = image.shape[0], len(parent)
-    values = image.reshape(channels, len(flat))
-    sizes, totals = np.zeros(runs, np.int64), np.zeros((runs, channels), np.float64)
-    for run in range(runs):
-        root = parent[run] = _root(parent, run)
-        start, end = starts[run], starts[run + 1]
-        if flat[start] < 0:
-            sizes[root] = -1
-            continue
-        sizes[root] += end - start
-        for channel in range(channels):
-            line = values[channel, start:end]
-            total = 0.0
-            for index in range(len(line)):
-                total += line[index]
-            totals[root, channel] += total
-    return sizes, totals
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _number(parent: Any, starts: Any, flat: Any) -> int:
-    """Write region numbers; a root stands before every other run of its region."""
-    number = np.empty(len(parent), np.int32)
-    count = 0
-    for run in range(len(parent)):
-        if flat[starts[run]] < 0:
-            continue
-        root = _root(parent, run)
-        if root == run:
-            number[run] = count
-            count += 1
-        region = number[root]
-        for index in range(starts[run], starts[run + 1]):
-            flat[index] = region
-    return count
+    runs = find_runs(labels)
+    contacts = find_contacts(runs[0], runs[1], labels.shape[1])
+    return connect_runs(lines, flat, runs, contacts, smallest)

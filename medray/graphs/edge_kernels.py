@@ -1,7 +1,7 @@
 """Compiled loops from a label map to the pairs of regions that touch: boundary length and contrast, once each.
 
-They work run by run (see connectivity_kernels): an edge is looked up once a contact. No fastmath, float64 sums in
-raster order; the edges come out sorted.
+The pixels of a row at which a boundary lies are listed first, without a branch, since no processor could guess it;
+an edge is looked up for each of these. No fastmath, float64 sums in raster order; the edges come out sorted.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ import numba
 import numpy as np
 
 from medray.graphs.region_kernels import BORDER, PERIMETER
+from medray.graphs.run_kernels import list_changes
 
 LENGTH, CONTRAST, PAIRS = range(3)
 """Columns of the raw sums of an edge: pixel sides, sum of |difference|, pairs of values that were compared."""
@@ -53,20 +54,43 @@ def _step(values: Any, one: Any, other: Any) -> float:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _add_contact(table: Any, sums: Any, ends: Any, length: float, measured: Any) -> None:
-    """A stretch of boundary between two regions, or between one and what lies outside the mask."""
-    one, other = ends
-    if one < 0 or other < 0:
-        sums[max(one, other), BORDER] += length
-        sums[max(one, other), PERIMETER] += length
-        return
+def _measure_steps(values: Any, start: int, back: int, out: Any) -> None:
+    """`_step` between each pixel of a line and the one `back` pixels before it."""
+    out[:] = 0.0
+    for channel in range(values.shape[0]):
+        here = values[channel, start : start + len(out)]
+        before = values[channel, start - back : start - back + len(out)]
+        for index in range(len(out)):
+            out[index] += abs(np.float64(here[index]) - before[index])
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _add_sides(table: Any, sums: Any, labels: Any, sides: Any) -> None:
+    """Pixel sides between two regions, or between one and what lies outside the mask."""
     keys, edges = table
-    edge = edges[_slot(keys, one, other)]
-    edge[LENGTH] += length
-    edge[CONTRAST] += measured[0]
-    edge[PAIRS] += measured[1]
-    sums[one, PERIMETER] += length
-    sums[other, PERIMETER] += length
+    here, before = labels
+    listed, steps = sides
+    for place in range(len(listed)):
+        at = np.uint32(listed[place])
+        one, other = before[at], here[at]
+        if one < 0 or other < 0:
+            sums[max(one, other), BORDER] += 1
+            sums[max(one, other), PERIMETER] += 1
+        else:
+            edge = edges[_slot(keys, one, other)]
+            edge[LENGTH] += 1
+            edge[CONTRAST] += steps[at]
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _add_line(table: Any, sums: Any, values: Any, flat: Any, line: Any) -> None:
+    """All sides between the pixels of a line and those `back` pixels before them."""
+    start, back, listed, steps = line
+    end = start + len(steps)
+    here, before = flat[start:end], flat[start - back : end - back]
+    count = list_changes(here, before, 0, listed)
+    _measure_steps(values, start, back, steps)
+    _add_sides(table, sums, (here, before), (listed[:count], steps))
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -93,43 +117,41 @@ def _add_corners(values: Any, labels: Any, table: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def sum_edges(image: Any, labels: Any, runs: Any, contacts: Any, sums: Any, corners: bool) -> Any:
+def _finish_lengths(table: Any, sums: Any, channels: int) -> None:
+    """What follows from the length of each boundary: pairs of values that were compared, perimeters of both sides."""
+    keys, edges = table
+    for slot in range(len(keys)):
+        if keys[slot] >= 0:
+            length = edges[slot, LENGTH]
+            edges[slot, PAIRS] += length * channels
+            sums[keys[slot] >> 32, PERIMETER] += length
+            sums[keys[slot] & 0xFFFFFFFF, PERIMETER] += length
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def sum_edges(image: Any, labels: Any, sums: Any, corners: bool) -> Any:
     """Pairs of neighbouring regions, each once; adds the perimeters inside the image to `sums`.
 
     Args:
         image: float32 (channels, rows, columns).
         labels: int32 (rows, columns) of 4-connected regions.
-        runs: of `find_runs`.
-        contacts: of `find_contacts`.
         sums: of `sum_regions`.
         corners: also join regions that meet in a corner only (length 0), for grids.
 
     Returns:
         int32 (2, edges), lower region first, in lexicographic order, and float64 (edges, 3).
     """
-    starts, first = runs
     channels, rows, columns = image.shape
     values, flat = image.reshape(channels, rows * columns), labels.reshape(-1)
-    table = _table(sums.shape[0])
+    table, listed, steps = _table(sums.shape[0]), np.empty(columns, np.int32), np.empty(columns, np.float64)
     for row in range(rows):
-        for run in range(first[row] + 1, first[row + 1]):
-            at = np.int64(starts[run])
-            _add_contact(table, sums, (flat[at - 1], flat[at]), 1.0, (_step(values, at, at - 1), channels))
-    for contact in range(contacts.shape[0]):
-        above, below = contacts[contact, 0], contacts[contact, 1]
-        ends = flat[starts[above]], flat[starts[below]]
-        if ends[0] != ends[1]:
-            start = max(starts[above] + columns, starts[below])
-            end = min(starts[above + 1] + columns, starts[below + 1])
-            total = 0.0
-            for channel in range(channels):
-                lower, upper = values[channel, start:end], values[channel, start - columns : end - columns]
-                for index in range(len(lower)):
-                    total += abs(np.float64(lower[index]) - upper[index])
-            length = end - start
-            _add_contact(table, sums, ends, np.float64(length), (total, length * channels))
+        start = row * columns
+        _add_line(table, sums, values, flat, (start + 1, 1, listed, steps[1:]))
+        if row:
+            _add_line(table, sums, values, flat, (start, columns, listed, steps))
     if corners:
         _add_corners(values, labels, table)
+    _finish_lengths(table, sums, channels)
     return _sorted_edges(table)
 
 

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float32, Int32
 from medray.errors import Reason, SampleError
 from medray.graphs.connectivity_kernels import connect
 from medray.graphs.plan import SlicPlan, block_labels, plan_slic
+from medray.graphs.run_kernels import running_sums
 from medray.graphs.slic_kernels import mean_of_channels, slic
 from medray.graphs.texture import blurred
 from medray.image_settings import GraphRecipe
@@ -89,7 +90,7 @@ def label_view(view: View, recipe: GraphRecipe) -> Labels:
     labels = block_labels(rows, columns, plan.grid)
     if view.inside is not None:
         labels[~view.inside] = -1
-        connect(view.channels, labels, plan.smallest)
+        connect(running_sums(view.channels), labels, plan.smallest)
     return labels
 
 
@@ -100,6 +101,7 @@ def _superpixels(view: View, plan: SlicPlan) -> Labels:
         smooth = planes[0][None] if len(planes) == 1 else np.stack(planes)
     labels = np.empty(view.plane.shape, np.int32)
     inside = NO_MASK if view.inside is None else view.inside
-    slic((smooth, inside), np.array(plan.grid), plan.weight, plan.sweeps, plan.stride, labels)
-    connect(smooth, labels, plan.smallest)
+    lines = running_sums(smooth)
+    slic((smooth, lines, inside), np.array(plan.grid), plan.weight, plan.sweeps, plan.stride, labels)
+    connect(lines, labels, plan.smallest)
     return labels

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int32
 
-from medray.graphs.connectivity_kernels import find_contacts, find_runs
 from medray.graphs.edge_kernels import CONTRAST, LENGTH, PAIRS, merge_edges, sum_edges
 from medray.graphs.features import POSITION, STATISTICS
 from medray.graphs.label_map import Labels, View
 from medray.graphs.region_kernels import AREA, add_rows, describe_regions, merge_regions, sum_regions
+from medray.graphs.run_kernels import find_runs
 from medray.graphs.texture import Runs, describe_texture, pattern_counts, texture_sums
 from medray.image_settings import GraphRecipe
 
@@ -61,8 +61,7 @@ def sum_view(view: View, labels: Labels, recipe: GraphRecipe) -> RegionSums:
     runs: Runs = find_runs(labels)
     count, masked = int(labels.max()) + 1, view.inside is not None
     regions, colours = sum_regions((view.plane, view.channels), labels, runs, count, masked)
-    contacts = find_contacts(runs[0], runs[1], view.plane.shape[1])
-    pairs, edges = sum_edges(view.channels, labels, runs, contacts, regions, recipe.builder == "grid")
+    pairs, edges = sum_edges(view.channels, labels, regions, recipe.builder == "grid")
     texture = patterns = np.empty((count, 0))
     if recipe.texture:
         texture = texture_sums(view.plane, labels, runs=runs, regions=count, inside=view.inside)

@@ -12,6 +12,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from medray.graphs.run_kernels import ONE, list_changes
+
 LARGEST = np.finfo(np.float32).max
 
 
@@ -102,27 +104,28 @@ def _assign_gaps(gap: Any, ramp: Any, distance: Any, labels: Any, number: Any, t
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _add_runs(image: Any, labels: Any, row: int, sums: Any) -> None:
-    """Add one row to the sums (count, row, column, each channel's values) of its labels, run by run."""
-    start, columns, values = 0, len(labels), image[0, row]
-    while start < columns:
-        label = labels[start]
-        total = np.float64(values[start])
-        end = start + 1
-        while end < columns and labels[end] == label:
-            total += values[end]
-            end += 1
+def _add_runs(lines: Any, labels: Any, row: int, ends: Any, sums: Any) -> None:
+    """Add one row to the sums (count, row, column, each channel's values) of its labels, run by run.
+
+    Args:
+        lines: of `running_sums`.
+        labels: of the row.
+        row: its number.
+        ends: int32 (columns,), to work in.
+        sums: in and out.
+    """
+    count = list_changes(labels[1:], labels[:-1], 1, ends)
+    ends[count] = len(labels)
+    start = np.uint32(0)
+    for run in range(count + ONE):
+        end, label = np.uint32(ends[run]), labels[start]
         if label >= 0:
-            count = np.float64(end - start)
-            sums[label, 0] += count
-            sums[label, 1] += count * row
-            sums[label, 2] += count * (start + end - 1) * 0.5
-            sums[label, 3] += total
-            for channel in range(1, image.shape[0]):
-                total = np.float64(image[channel, row, start])
-                for index in range(start + 1, end):
-                    total += image[channel, row, index]
-                sums[label, 3 + channel] += total
+            pixels = np.float64(end) - np.float64(start)
+            sums[label, 0] += pixels
+            sums[label, 1] += pixels * row
+            sums[label, 2] += pixels * (np.float64(start) + np.float64(end) - 1) * 0.5
+            for channel in range(lines.shape[0]):
+                sums[label, 3 + channel] += lines[channel, row, end] - lines[channel, row, start]
         start = end
 
 
@@ -193,15 +196,15 @@ def _first_centres(image: Any, grid: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _centres_inside(image: Any, inside: Any, grid: Any, cells: Any, sums: Any) -> Any:
+def _centres_inside(lines: Any, inside: Any, grid: Any, cells: Any, sums: Any) -> Any:
     """Means of what each cell has inside the mask. Of cells that lie half outside the others take what they reach."""
     rows, columns = inside.shape
-    line = np.empty(columns, np.int32)
+    line, ends = np.empty(columns, np.int32), np.empty(columns, np.int32)
     for row in range(rows):
         first = np.int32(row * grid[0] // rows * grid[1])
         for column in range(columns):
             line[column] = first + cells[column] if inside[row, column] else np.int32(-1)
-        _add_runs(image, line, row, sums)
+        _add_runs(lines, line, row, ends, sums)
     half = rows * columns / (2 * sums.shape[0])
     for number in range(sums.shape[0]):
         sums[number, 0] = sums[number, 0] if sums[number, 0] >= half else 0.0
@@ -224,22 +227,23 @@ def slic(view: Any, grid: Any, weight: Any, sweeps: int, stride: int, labels: An
     in pixels)^2, and a centre reaches as far as the next ones of the first grid.
 
     Args:
-        view: the image, float32 (channels, rows, columns), and its mask, bool (rows, columns), or (0, 0) for none.
+        view: the image, float32 (channels, rows, columns), its `running_sums`, and its mask, bool (rows, columns), or
+            (0, 0) for none.
         grid: rows and columns of the first centres, int64.
         weight: float32.
         sweeps: at least 1. The last one labels every row; those before it move the centres.
         stride: sweeps that move the centres look at each stride-th row.
         labels: int32 (rows, columns), out: numbers of centres, -1 outside the mask.
     """
-    image, inside = view
+    image, lines, inside = view
     channels, rows, columns = image.shape
     sums = np.zeros((grid[0] * grid[1], 3 + channels), np.float64)
     reach = (np.float32(1.25 * rows / grid[0]), np.float32(1.25 * columns / grid[1]))
-    ramp = np.arange(columns).astype(np.float32)
+    ramp, ends = np.arange(columns).astype(np.float32), np.empty(columns, np.int32)
     distance, gap = np.empty(columns, np.float32), np.empty(columns, np.float32)
     cells = ((ramp + np.float32(0.5)) * grid[1] / columns).astype(np.int32)
     masked = len(inside) > 0
-    centres = _centres_inside(image, inside, grid, cells, sums) if masked else _first_centres(image, grid)
+    centres = _centres_inside(lines, inside, grid, cells, sums) if masked else _first_centres(image, grid)
     low, high = np.empty(grid[0], np.float32), np.empty(grid[0], np.float32)
     spans = (np.empty(len(sums), np.uint64), np.empty(len(sums), np.uint64), np.empty(len(sums), np.float32))
     for sweep in range(sweeps):
@@ -258,6 +262,6 @@ def slic(view: Any, grid: Any, weight: Any, sweeps: int, stride: int, labels: An
             if masked:
                 _leave_out(inside[row], line)
             if not last:
-                _add_runs(image, line, row, sums)
+                _add_runs(lines, line, row, ends, sums)
         if not last:
             _move(centres, sums)

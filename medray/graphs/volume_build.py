@@ -8,8 +8,9 @@ from jaxtyping import Bool, Float32, Float64, Int32
 from medray.errors import Reason, SampleError, SettingsError
 from medray.graphs.plan import BLUR_SHARE, SMALLEST_BLUR_PX, SMALLEST_SHARE, STRIDE, STRIDE_FROM_SIDE
 from medray.graphs.region_graph import RegionGraph, index_type
+from medray.graphs.run_kernels import find_runs
 from medray.graphs.texture import gaussian
-from medray.graphs.volume_connectivity_kernels import connect_volume, find_contacts, find_runs
+from medray.graphs.volume_connectivity_kernels import connect_volume, find_volume_contacts
 from medray.graphs.volume_features import describe_volume_regions, volume_feature_names
 from medray.graphs.volume_region_kernels import AREA, CONTRAST, VOXELS, sum_volume_edges, sum_volume_regions
 from medray.graphs.volume_slic_kernels import blur_columns, blur_lines, supervoxels
@@ -53,7 +54,7 @@ def build_volume_graph(volume: Grid, spacing_mm: Spacing, recipe: GraphRecipe, m
     runs = find_runs(labels.reshape(slices * rows, columns))
     faces = sides.prod() / sides * (slices > 1, 1, 1)
     halves = (0.5 / sides).astype(np.float32)
-    contacts = find_contacts(runs[0], runs[1], values.shape)
+    contacts = find_volume_contacts(runs[0], runs[1], values.shape)
     sums = sum_volume_regions(values, labels, runs, int(labels.max()) + 1, (halves, faces))
     pairs, edges = sum_volume_edges(values, labels, runs, contacts, sums, faces)
     x, pos = describe_volume_regions(sums, values.shape, sides)

@@ -35,7 +35,7 @@ def test_processes_that_compile_at_the_same_time_agree_and_the_next_one_reads_th
 SIGNATURES = """
 import itertools
 import numpy as np
-from medray.graphs import build, collate_kernels, connectivity_kernels, edge_kernels, merge_kernels
+from medray.graphs import build, collate_kernels, connectivity_kernels, edge_kernels, merge_kernels, run_kernels
 from medray.graphs import neighbour_kernels, region_kernels, slic_kernels, texture_kernels
 from medray.graphs import volume_connectivity_kernels, volume_region_kernels, volume_slic_kernels
 from medray.graphs.volume_build import build_volume_graph
@@ -53,7 +53,8 @@ for image in (frozen, frozen[:1, ::2], frozen[1:].copy(), frozen[:, :1]):
     for mask in (None, image > 0):
         build_volume_graph(image, (2.0, 1.0, 1.0), GraphRecipe(regions=20), mask)
 modules = (slic_kernels, connectivity_kernels, region_kernels, edge_kernels, texture_kernels, collate_kernels)
-modules += (merge_kernels, neighbour_kernels, volume_connectivity_kernels, volume_region_kernels, volume_slic_kernels)
+modules += (merge_kernels, run_kernels, neighbour_kernels)
+modules += (volume_connectivity_kernels, volume_region_kernels, volume_slic_kernels)
 functions = [item for module in modules for item in vars(module).items() if hasattr(item[1], "signatures")]
 kernels = {name: kernel for name, kernel in functions if not name.startswith("_")}
 print(len(kernels), [name for name, kernel in kernels.items() if len(kernel.signatures) > 1])

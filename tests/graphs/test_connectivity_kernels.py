@@ -4,11 +4,12 @@ import numpy as np
 from scipy import ndimage
 
 from medray.graphs.connectivity_kernels import connect
+from medray.graphs.run_kernels import running_sums
 
 
 def connected(image: np.ndarray, labels: np.ndarray, smallest: int) -> np.ndarray:
     labels = labels.astype(np.int32)
-    count = connect(image.astype(np.float32)[None], labels, smallest)
+    count = connect(running_sums(image.astype(np.float32)[None]), labels, smallest)
     assert count == labels.max() + 1
     return labels
 
@@ -57,5 +58,5 @@ def test_an_image_smaller_than_the_smallest_piece_is_one_region() -> None:
 def test_what_is_outside_a_mask_stays_and_joins_nothing() -> None:
     labels = np.repeat([[-1, -1, 0, 1, 1, -1, 2]], 2, axis=0).astype(np.int32)
     image = np.zeros((1, 2, 7), np.float32)
-    assert connect(image, labels, 4) == 2
+    assert connect(running_sums(image), labels, 4) == 2
     assert labels[0].tolist() == [-1, -1, 0, 0, 0, -1, 1]

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from medray.graphs.run_kernels import find_runs
 from medray.graphs.volume_build import build_volume_graph, supervoxel_labels
-from medray.graphs.volume_connectivity_kernels import find_contacts, find_runs
+from medray.graphs.volume_connectivity_kernels import find_volume_contacts
 from medray.graphs.volume_features import VOLUME_STATISTICS, describe_volume_regions
 from medray.graphs.volume_region_kernels import AREA, CONTRAST, sum_volume_edges, sum_volume_regions
 from medray.image_settings import GraphRecipe
@@ -20,7 +21,7 @@ def described(volume, labels, spacing):
     sides, labels = np.array(spacing), np.ascontiguousarray(labels, np.int32)
     volume, (slices, rows, columns) = np.ascontiguousarray(volume, np.float32), labels.shape
     runs, faces = find_runs(labels.reshape(slices * rows, columns)), sides.prod() / sides
-    contacts = find_contacts(runs[0], runs[1], labels.shape)
+    contacts = find_volume_contacts(runs[0], runs[1], labels.shape)
     sums = sum_volume_regions(volume, labels, runs, int(labels.max()) + 1, ((0.5 / sides).astype(np.float32), faces))
     pairs, edges = sum_volume_edges(volume, labels, runs, contacts, sums, faces)
     x, pos = describe_volume_regions(sums, labels.shape, sides)
