@@ -1,132 +1,89 @@
 """Do graph networks recognise medical images better than convolutional ones? Each claim beside its antidote.
 
-    MEDRAY_DATA=… python benchmarks/claim.py [E1 E2 E3 E4]
+    MEDRAY_DATA=… python -m benchmarks.claim [E1 E2 "E4 cnn" …]
 
-E1 equal numbers of weights, and cost: four classes of generated lesions, 96 x 96, three seeds; and what noise, contrast
-and another resolution do to a network that has not seen them.
-E2 few training images, with and without augmentation.
+E1 equal numbers of weights: four classes of generated lesions, 96 x 96; and what noise, contrast and another resolution
+do to a network that has not seen them.
+E2 few training images, with and without augmentation, as many steps for each number of images.
 E3 chest X-rays (PneumoniaMNIST, official split): turned by 90 degrees, of twice the size, noisy, of another contrast.
-E4 breast ultrasound (BUSI), five folds: texture features, and edges.
-E5 (speed and quality of superpixels), E6 (collate) and E7 (localisation) have scripts of their own; their figures are
-taken from benchmarks/results. Antidotes: augmentation, and resizing the input to the size that the network knows.
+E4 breast ultrasound (BUSI), five folds: texture features, edges, and longer training with augmentation.
+E5 (speed and quality of superpixels), E6 (collate), E7 (localisation) and `cost` (operations and times at four sizes)
+have scripts of their own; claim.json repeats their figures.
+E8 high resolution: lesions of a fixed size in pixels in a 256 x 256 image, read whole, as a graph, or scaled down.
+Antidotes: augmentation, and resizing the input to the size that the network knows. Three seeds (five folds in E4).
+Each row is kept as soon as it is there; the arguments choose rows by the beginning of their names.
 """
 
-import csv
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 
-from benchmarks.lesions import draw_lesions
+from benchmarks.claim_data import breast, changed, chest_sides, lesions, noisy, resized, to_the_power, turned
 from benchmarks.results_writer import RESULTS, write_result
-from benchmarks.road import data_folder, real_archive, work_folder
-from benchmarks.trials import Change, Side, Trial, repeat, scores, summarised, train
-from medray.archive.reading import read_instance
+from benchmarks.trials import Side, Trial, repeat, scores, summarised, train
 from medray.image_settings import AugmentSettings, GraphRecipe
-from medray.pixels.prepare import prepare_image
-from medray.pixels.resize import resize
-from medray.pixels.values import frame_values
-from medray.settings import OptimizerSettings, Recipe
+from medray.settings import OptimizerSettings
 
 SEEDS = range(3)
+OFF = AugmentSettings()
 CHANGED = AugmentSettings(
     flip_left_right=True, flip_up_down=True, rotate_degrees=180, gamma=0.3, contrast=0.15, noise=0.15
 )
 XRAY = AugmentSettings(rotate_degrees=10, scale=0.1, shift=0.05, elastic=0.02, gamma=0.2, contrast=0.1, noise=0.05)
 FLIP = AugmentSettings(flip_left_right=True)
+SPECKLE = AugmentSettings(flip_left_right=True, gamma=0.2, contrast=0.2, brightness=0.2, cut_out=0.25)
+"""Nothing that interpolates: the speckle of ultrasound is what tells tissue apart, and a resampled one is another."""
 LESIONS = GraphRecipe(regions=98, position=True)
 CHEST = GraphRecipe(regions=81)
 BREAST = GraphRecipe(regions=200, position=True)
+OTHERS = {"E5": "superpixels", "E6": "collate", "E7": "explanations", "cost": "cost"}
+
+Row = Callable[[], dict[str, Any]]
 
 
-def z_scored(images: np.ndarray) -> np.ndarray:
-    """Each image with mean 0 and standard deviation 1, float32."""
-    middle, deviation = (measure((1, 2, 3), keepdims=True) for measure in (images.mean, images.std))
-    found: np.ndarray = ((images - middle) / deviation).astype(np.float32)
-    return found
-
-
-def resized(side: int) -> Change:
-    """To side x side pixels, antialiased."""
-    return lambda images: z_scored(np.stack([resize(image[0], side, side)[None] for image in images]))
-
-
-def noisy(deviation: float) -> Change:
-    """Gaussian noise, as a share of the image's standard deviation."""
-    drawn = np.random.default_rng(0)
-    return lambda images: z_scored(images + drawn.normal(0, deviation, images.shape).astype(np.float32))
-
-
-def to_the_power(gamma: float) -> Change:
-    """Between each image's minimum and maximum."""
-
-    def change(images: np.ndarray) -> np.ndarray:
-        low, high = (edge(images, (1, 2, 3), keepdims=True) for edge in (np.min, np.max))
-        return z_scored(((images - low) / (high - low)) ** gamma)
-
-    return change
-
-
-def turned(images: np.ndarray) -> np.ndarray:
-    """Image k by k quarter turns."""
-    return np.stack([np.rot90(image, k % 4, (1, 2)) for k, image in enumerate(images)]).astype(np.float32)
-
-
-def changed(side: Side, changes: dict[str, Change]) -> dict[str, Side]:
-    """The side itself (`clean`) and after each change."""
-    return {"clean": side, **{name: Side(change(side.images), side.labels) for name, change in changes.items()}}
-
-
-def lesions(count: int, seed: int) -> Side:
-    """Images and labels of generated lesions."""
-    images, labels, _ = draw_lesions(count, seed)
-    return Side(images, labels)
-
-
-def equal_weights() -> dict[str, Any]:
+def equal_weights() -> dict[str, Row]:
     """E1."""
     changes = {
         "noise": noisy(0.3), "gamma": to_the_power(0.7), "half size": resized(48), "twice the size": resized(192),
         "half size, resized": lambda images: resized(96)(resized(48)(images)),
         "twice the size, resized": lambda images: resized(96)(resized(192)(images)),
     }  # fmt: skip
-    training, tests = lesions(1200, 0), changed(lesions(400, 1), changes)
-    trials = {name: Trial(name, 96, graph=LESIONS) for name in ("gatedgcn", "sage", "deepsets", "cnn", "hybrid", "vig")}
-    trials["gatedgcn, augmented"] = replace(trials["gatedgcn"], augment=CHANGED)
-    trials["cnn, augmented"] = replace(trials["cnn"], augment=CHANGED)
-    return {name: told(f"E1 {name}", repeat(trial, training, tests, SEEDS)) for name, trial in trials.items()}
+    optimizer = OptimizerSettings(epochs=20, batch_size=32)
+    names = ("gatedgcn", "sage", "deepsets", "cnn", "hybrid", "vig")
+    trials = {name: Trial(name, 96, graph=LESIONS, optimizer=optimizer) for name in names}
+    for name in ("gatedgcn", "cnn"):
+        trials[f"{name}, augmented"] = replace(trials[name], augment=CHANGED)
+
+    def row(trial: Trial) -> dict[str, Any]:
+        return repeat(trial, lesions(1200, 0), changed(lesions(400, 1), changes), SEEDS)
+
+    return {name: partial(row, trial) for name, trial in trials.items()}
 
 
-def few_images() -> dict[str, Any]:
-    """E2."""
-    tests, found = {"clean": lesions(400, 1)}, {}
+def few_images() -> dict[str, Row]:
+    """E2: 600 steps of 16 images, and 1,200 where images are augmented."""
+
+    def row(count: int, trial: Trial) -> dict[str, Any]:
+        return repeat(trial, lesions(count, 2), {"clean": lesions(400, 1)}, SEEDS)
+
+    rows: dict[str, Row] = {}
     for count in (80, 300):
-        optimizer = OptimizerSettings(epochs=30 if count < 100 else 20, batch_size=16)
         for name in ("gatedgcn", "deepsets", "cnn"):
-            for augment in (AugmentSettings(), CHANGED) if name != "deepsets" else (AugmentSettings(),):
+            for augment in (OFF, CHANGED) if name != "deepsets" else (OFF,):
+                steps = 1200 if augment.is_on else 600
+                optimizer = OptimizerSettings(epochs=steps // (count // 16), batch_size=16)
                 trial = Trial(name, 96, graph=LESIONS, augment=augment, optimizer=optimizer)
-                key = f"{count} images, {name}{', augmented' if augment.is_on else ''}"
-                found[key] = told(f"E2 {key}", repeat(trial, lesions(count, 2), tests, SEEDS))
-    return found
+                rows[f"{count} images, {name}{', augmented' if augment.is_on else ''}"] = partial(row, count, trial)
+    return rows
 
 
-def chest_sides() -> dict[str, Side]:
-    """The training and test images of PneumoniaMNIST."""
-    data = np.load(data_folder() / "pneumoniamnist" / "pneumoniamnist.npz")
-    sides = {}
-    for name in ("train", "test"):
-        images = z_scored(data[f"{name}_images"][:, None].astype(np.float32))
-        sides[name] = Side(images, data[f"{name}_labels"].ravel().astype(int))
-    return sides
-
-
-def chest_x_rays() -> dict[str, Any]:
+def chest_x_rays() -> dict[str, Row]:
     """E3."""
-    sides = chest_sides()
     changes = {
         "quarter turns": turned, "twice the size": resized(56), "noise": noisy(0.4), "gamma": to_the_power(0.6),
         "twice the size, resized": lambda images: resized(28)(resized(56)(images)),
@@ -136,45 +93,59 @@ def chest_x_rays() -> dict[str, Any]:
     trials["cnn, augmented"] = replace(trials["cnn"], augment=XRAY)
     trials["cnn, augmented by turns"] = replace(trials["cnn"], augment=replace(XRAY, rotate_degrees=180))
     trials["vig, augmented"] = Trial("vig", 28, optimizer=optimizer, augment=XRAY)
-    tests = changed(sides["test"], changes)
-    return {name: told(f"E3 {name}", repeat(trial, sides["train"], tests, SEEDS)) for name, trial in trials.items()}
+
+    def row(trial: Trial) -> dict[str, Any]:
+        sides = chest_sides()
+        return repeat(trial, sides["train"], changed(sides["test"], changes), SEEDS)
+
+    return {name: partial(row, trial) for name, trial in trials.items()}
 
 
-def breast(size: int) -> tuple[Side, np.ndarray]:
-    """BUSI at this size, and the fold of each image."""
-    archive = real_archive("busi", work_folder("claim") / "archives")
-    with open(archive / "labels.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    classes = sorted({row["label"] for row in rows})
-    recipe = Recipe(size=size, fit="stretch")
-    images = np.empty((len(rows), 1, size, size), np.float32)
-    for number, row in enumerate(rows):
-        instance = read_instance(Path(archive / row["path"]).read_bytes(), "png")
-        images[number] = prepare_image(frame_values(instance, 0), instance.pixels, recipe)
-    labels = np.array([classes.index(row["label"]) for row in rows])
-    return Side(images, labels), np.array([int(row["split"].removeprefix("fold")) for row in rows])
-
-
-def breast_ultrasound() -> dict[str, Any]:
+def breast_ultrasound() -> dict[str, Row]:
     """E4."""
     textured = replace(BREAST, texture=True)
-    optimizer = OptimizerSettings(epochs=20, batch_size=32, class_weights=True)
+    short = OptimizerSettings(epochs=20, batch_size=32, class_weights=True)
+    long = replace(short, epochs=60)
     trials = {
-        "sage, texture": Trial("sage", 256, graph=textured, augment=FLIP, optimizer=optimizer),
-        "sage, 12 statistics": Trial("sage", 256, graph=BREAST, augment=FLIP, optimizer=optimizer),
-        "deepsets, texture": Trial("deepsets", 256, graph=textured, augment=FLIP, optimizer=optimizer),
-        "cnn": Trial("cnn", 128, augment=FLIP, optimizer=optimizer),
+        "sage, texture": Trial("sage", 256, graph=textured, augment=FLIP, optimizer=short),
+        "sage, 12 statistics": Trial("sage", 256, graph=BREAST, augment=FLIP, optimizer=short),
+        "deepsets, texture": Trial("deepsets", 256, graph=textured, augment=FLIP, optimizer=short),
+        "cnn": Trial("cnn", 128, augment=FLIP, optimizer=short),
+        "vig": Trial("vig", 128, augment=FLIP, optimizer=short),
+        "cnn, 60 epochs, augmented": Trial("cnn", 128, augment=SPECKLE, optimizer=long),
+        "vig, 60 epochs, augmented": Trial("vig", 128, augment=SPECKLE, optimizer=long, options={"dropout": 0.3}),
     }
-    found = {}
-    for name, trial in trials.items():
+
+    def row(trial: Trial) -> dict[str, Any]:
         side, folds = breast(trial.size)
-        runs = []
+        runs, seconds, parameters = [], 0.0, 0
         for fold in range(5):
             inside = folds == fold
-            model, _ = train(trial, Side(side.images[~inside], side.labels[~inside]), seed=0)
+            model, spent = train(trial, Side(side.images[~inside], side.labels[~inside]), seed=0)
             runs.append(scores(trial, model, Side(side.images[inside], side.labels[inside])))
-        found[name] = told(f"E4 {name}", {"clean": summarised(runs)})
-    return found
+            seconds, parameters = seconds + spent / 5, sum(weight.numel() for weight in model.parameters())
+            print(f"  fold {fold}: {runs[-1][0]:.3f}/{runs[-1][1]:.3f}", flush=True)
+        return {"parameters": parameters, "train_cpu_s": round(seconds, 1), "clean": summarised(runs)}
+
+    return {name: partial(row, trial) for name, trial in trials.items()}
+
+
+def high_resolution() -> dict[str, Row]:
+    """E8: the same images of 256 x 256 pixels for all; `cnn, scaled down` reads them at 96 x 96."""
+    optimizer = OptimizerSettings(epochs=20, batch_size=32)
+    trials = {
+        "gatedgcn, 400 regions": Trial("gatedgcn", 256, graph=replace(LESIONS, regions=400), optimizer=optimizer),
+        "deepsets, 400 regions": Trial("deepsets", 256, graph=replace(LESIONS, regions=400), optimizer=optimizer),
+        "cnn, whole image": Trial("cnn", 256, optimizer=optimizer),
+        "cnn, scaled down": Trial("cnn", 96, optimizer=optimizer),
+    }
+
+    def row(trial: Trial) -> dict[str, Any]:
+        sides = [lesions(count, seed, 256, lesion_size=96) for count, seed in ((1200, 0), (400, 1))]
+        training, tests = (Side(resized(trial.size)(side.images), side.labels) for side in sides)
+        return repeat(trial, training, {"clean": tests}, SEEDS)
+
+    return {name: partial(row, trial) for name, trial in trials.items()}
 
 
 def told(name: str, figures: dict[str, Any]) -> dict[str, Any]:
@@ -184,20 +155,32 @@ def told(name: str, figures: dict[str, Any]) -> dict[str, Any]:
     return figures
 
 
-EXPERIMENTS = {"E1": equal_weights, "E2": few_images, "E3": chest_x_rays, "E4": breast_ultrasound}
+EXPERIMENTS = {
+    "E1": equal_weights, "E2": few_images, "E3": chest_x_rays, "E4": breast_ultrasound, "E8": high_resolution
+}  # fmt: skip
+
+
+def kept() -> dict[str, Any]:
+    """What earlier runs found; rows of another process that ran meanwhile are among it."""
+    path = RESULTS / "claim.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return {name: found.get(name, {}) for name in EXPERIMENTS}
 
 
 def main() -> None:
-    """Run what was asked for; experiments that were not keep their figures."""
+    """Run the rows that were asked for; the others keep their figures."""
     torch.set_num_threads(1)
-    kept = RESULTS / "claim.json"
-    found: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
-    for name in sys.argv[1:] or EXPERIMENTS:
-        found[name] = EXPERIMENTS[name]()
-    for name, script in (("E5", "superpixels"), ("E6", "collate"), ("E7", "explanations")):
-        path = RESULTS / f"{script}.json"
-        found[name] = json.loads(path.read_text()) if path.exists() else None
-    write_result("claim", {name: found.get(name) for name in ("E1", "E2", "E3", "E4", "E5", "E6", "E7")})
+    rows = {(name, row): call for name, experiment in EXPERIMENTS.items() for row, call in experiment().items()}
+    for (name, row), call in rows.items():
+        if sys.argv[1:] and not any(f"{name} {row}".startswith(asked) for asked in sys.argv[1:]):
+            continue
+        figures = told(f"{name} {row}", call())
+        found = kept()
+        found[name][row] = figures
+        for key, script in OTHERS.items():
+            path = RESULTS / f"{script}.json"
+            found[key] = json.loads(path.read_text()) if path.exists() else None
+        write_result("claim", found)
 
 
 if __name__ == "__main__":

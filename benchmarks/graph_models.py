@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.claim import XRAY, chest_sides, told
+from benchmarks.claim import XRAY, told
+from benchmarks.claim_data import chest_sides
 from benchmarks.results_writer import RESULTS, write_result
 from benchmarks.trials import Trial, repeat
 from medray.image_settings import GraphRecipe

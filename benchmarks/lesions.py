@@ -11,33 +11,40 @@ NOISE = 0.05
 """Standard deviation, where the background's is about 0.15 and a lesion's contrast 0.1 to 0.25."""
 
 
-def draw_lesions(count: int, seed: int, size: int = 96) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def draw_lesions(
+    count: int, seed: int, size: int = 96, *, lesion_size: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images float32 (count, 1, size, size), class numbers and masks (count, size, size).
 
     Each image is z-scored, as the recipe does it. The same arguments give the same images.
+
+    Args:
+        count: of the images.
+        seed: of everything that is drawn.
+        size: rows and columns.
+        lesion_size: lesions are as large in pixels as in an image of this size; none = they grow with the image.
     """
     drawn = np.random.default_rng([seed, size])
     labels = drawn.integers(0, len(CLASSES), count)
     images, masks = np.empty((count, 1, size, size), np.float32), np.zeros((count, size, size), bool)
     for number, label in enumerate(labels):
-        image, masks[number] = _draw(drawn, int(label), size)
+        image, masks[number] = _draw(drawn, int(label), size, (lesion_size or size) / 96)
         images[number, 0] = (image - image.mean()) / image.std()
     return images, labels, masks
 
 
-def _draw(drawn: np.random.Generator, label: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _draw(drawn: np.random.Generator, label: int, size: int, unit: float) -> tuple[np.ndarray, np.ndarray]:
     background = np.zeros((size, size))
     for sigma, weight in ((16, 0.12), (6, 0.06), (2, 0.03)):
         field = ndimage.gaussian_filter(drawn.normal(size=(size, size)), sigma * size / 96, mode="wrap")
         background += weight * field / field.std()
-    lesion = _lesion(drawn, label, size)
+    lesion = _lesion(drawn, label, size, unit)
     image = background + drawn.uniform(0.1, 0.25) * lesion + drawn.normal(0, NOISE, (size, size))
     return image, lesion > 0.5
 
 
-def _lesion(drawn: np.random.Generator, label: int, size: int) -> np.ndarray:
-    """From 0 to 1, edges softened over about a pixel."""
-    unit = size / 96
+def _lesion(drawn: np.random.Generator, label: int, size: int, unit: float) -> np.ndarray:
+    """From 0 to 1, edges softened over about a pixel. `unit` is one pixel of a 96 x 96 image."""
     row, column = drawn.uniform(0.2, 0.8, 2) * size
     radius = drawn.uniform(5, 10) * unit
     rows, columns = np.mgrid[:size, :size]
