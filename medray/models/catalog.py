@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from medray.errors import SettingsError
@@ -114,7 +115,7 @@ def build_model(
     edge_features: int = 0,
     options: dict[str, Any] | None = None,
 ) -> nn.Module:
-    """A fresh model; its weights come from torch's random state.
+    """A fresh model; its weights come from torch's random state, those of convolutions lie with channels last.
 
     Args:
         name: a key of MODELS.
@@ -137,4 +138,4 @@ def build_model(
     widths += [node_features, edge_features] if family.input_kind != "image" else []
     if min(widths) < 1:
         raise SettingsError(f"{name} cannot be built for widths {tuple(widths)}.", "Each must be 1 or more.")
-    return family.build(inputs, options)
+    return family.build(inputs, options).to(memory_format=torch.channels_last)

@@ -4,6 +4,8 @@ from dataclasses import fields
 from typing import get_args
 
 import pytest
+import torch
+from torch import nn
 
 from medray.errors import SettingsError
 from medray.models.catalog import MODELS, build_model
@@ -46,3 +48,17 @@ def test_the_settings_name_every_model_and_option() -> None:
 def test_the_recipe_decides_the_options_that_depend_on_the_input() -> None:
     assert MODELS["resnet18"].options_for(Recipe(size=28)) == {"size": 28}
     assert MODELS["cnn"].options_for(Recipe()) == {}
+
+
+@pytest.mark.parametrize(("name", "options"), [("cnn", {}), ("vig", {"size": 32}), ("resnet18", {"size": 32})])
+def test_maps_keep_channels_last_from_the_first_convolution_on(name: str, options: dict[str, int]) -> None:
+    model = build_model(name, num_classes=2, options=options).eval()
+    maps: list[torch.Tensor] = []
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda _, __, output: maps.append(output))
+    image = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    logits = model(image=image)
+    assert maps and all(each.is_contiguous(memory_format=torch.channels_last) for each in maps)
+    first = model.to(memory_format=torch.contiguous_format)
+    assert torch.allclose(first(image=image), logits, atol=1e-5)
