@@ -21,11 +21,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks.claim_data import breast, changed, chest_sides, lesions, noisy, resized, to_the_power, turned
 from benchmarks.results_writer import RESULTS, write_result
-from benchmarks.trials import Side, Trial, repeat, scores, summarised, train
+from benchmarks.trials import Side, Trial, probabilities, repeat, scored, summarised, train
 from medray.image_settings import AugmentSettings, GraphRecipe
 from medray.settings import OptimizerSettings
 
@@ -106,28 +107,40 @@ def breast_ultrasound() -> dict[str, Row]:
     textured = replace(BREAST, texture=True)
     short = OptimizerSettings(epochs=20, batch_size=32, class_weights=True)
     long = replace(short, epochs=60)
+    sage = Trial("sage", 256, graph=textured, augment=FLIP, optimizer=short)
+    cnn = Trial("cnn", 128, augment=FLIP, optimizer=short)
+    cnn_long = replace(cnn, augment=SPECKLE, optimizer=long)
     trials = {
-        "sage, texture": Trial("sage", 256, graph=textured, augment=FLIP, optimizer=short),
-        "sage, 12 statistics": Trial("sage", 256, graph=BREAST, augment=FLIP, optimizer=short),
-        "deepsets, texture": Trial("deepsets", 256, graph=textured, augment=FLIP, optimizer=short),
-        "cnn": Trial("cnn", 128, augment=FLIP, optimizer=short),
-        "vig": Trial("vig", 128, augment=FLIP, optimizer=short),
-        "cnn, 60 epochs, augmented": Trial("cnn", 128, augment=SPECKLE, optimizer=long),
-        "vig, 60 epochs, augmented": Trial("vig", 128, augment=SPECKLE, optimizer=long, options={"dropout": 0.3}),
+        "sage, texture": (sage,),
+        "sage, 12 statistics": (replace(sage, graph=BREAST),),
+        "deepsets, texture": (replace(sage, model="deepsets"),),
+        "cnn": (cnn,),
+        "vig": (replace(cnn, model="vig"),),
+        "cnn, 60 epochs, augmented": (cnn_long,),
+        "vig, 60 epochs, augmented": (replace(cnn_long, model="vig", options={"dropout": 0.3}),),
+        "mean of cnn and sage with texture": (cnn, sage),
+        "mean of two cnn": (cnn, cnn),
+        "mean of cnn, 60 epochs, and sage with texture": (cnn_long, sage),
+        "mean of two cnn, 60 epochs": (cnn_long, cnn_long),
     }
+    return {name: partial(five_folds, members) for name, members in trials.items()}
 
-    def row(trial: Trial) -> dict[str, Any]:
-        side, folds = breast(trial.size)
-        runs, seconds, parameters = [], 0.0, 0
-        for fold in range(5):
+
+def five_folds(members: tuple[Trial, ...]) -> dict[str, Any]:
+    """Of one network, or of the mean of several networks' probabilities, trained from seeds 0, 1, …"""
+    runs, seconds, parameters = [], 0.0, 0
+    for fold in range(5):
+        chances, parameters = [], 0
+        for seed, trial in enumerate(members):
+            side, folds = breast(trial.size)
             inside = folds == fold
-            model, spent = train(trial, Side(side.images[~inside], side.labels[~inside]), seed=0)
-            runs.append(scores(trial, model, Side(side.images[inside], side.labels[inside])))
-            seconds, parameters = seconds + spent / 5, sum(weight.numel() for weight in model.parameters())
-            print(f"  fold {fold}: {runs[-1][0]:.3f}/{runs[-1][1]:.3f}", flush=True)
-        return {"parameters": parameters, "train_cpu_s": round(seconds, 1), "clean": summarised(runs)}
-
-    return {name: partial(row, trial) for name, trial in trials.items()}
+            model, spent = train(trial, Side(side.images[~inside], side.labels[~inside]), seed)
+            tested = Side(side.images[inside], side.labels[inside])
+            chances.append(probabilities(trial, model, tested))
+            seconds, parameters = seconds + spent / 5, parameters + sum(weight.numel() for weight in model.parameters())
+        runs.append(scored(tested.labels, np.mean(chances, axis=0)))
+        print(f"  fold {fold}: {runs[-1][0]:.3f}/{runs[-1][1]:.3f}", flush=True)
+    return {"parameters": parameters, "train_cpu_s": round(seconds, 1), "clean": summarised(runs)}
 
 
 def high_resolution() -> dict[str, Row]:

@@ -110,17 +110,20 @@ def train(trial: Trial, side: Side, seed: int) -> tuple[torch.nn.Module, float]:
     return model, time.process_time() - started
 
 
-def scores(trial: Trial, model: torch.nn.Module, side: Side) -> tuple[float, float]:
-    """Accuracy of the most probable class, and AUROC (of more than two classes one against the rest, macro)."""
+def probabilities(trial: Trial, model: torch.nn.Module, side: Side) -> np.ndarray:
+    """Of each class (samples, classes)."""
     task = Classify(tuple(map(str, range(int(side.labels.max()) + 1))))
-    found = evaluate(model, batches_of(trial, side), task, device="cpu")
-    probabilities = task.probabilities(found.logits).numpy()
-    auroc = (
-        roc_auc_score(side.labels, probabilities[:, 1])
-        if probabilities.shape[1] == 2
-        else roc_auc_score(side.labels, probabilities, multi_class="ovr")
-    )
-    return float((probabilities.argmax(1) == side.labels).mean()), float(auroc)
+    found: np.ndarray = task.probabilities(evaluate(model, batches_of(trial, side), task, device="cpu").logits).numpy()
+    return found
+
+
+def scored(labels: np.ndarray, chances: np.ndarray) -> tuple[float, float]:
+    """Accuracy of the most probable class, and AUROC (of more than two classes one against the rest, macro)."""
+    if chances.shape[1] == 2:
+        auroc = roc_auc_score(labels, chances[:, 1])
+    else:
+        auroc = roc_auc_score(labels, chances / chances.sum(1, keepdims=True), multi_class="ovr")
+    return float((chances.argmax(1) == labels).mean()), float(auroc)
 
 
 def repeat(trial: Trial, train_side: Side, tests: dict[str, Side], seeds: range) -> dict[str, Any]:
@@ -132,7 +135,7 @@ def repeat(trial: Trial, train_side: Side, tests: dict[str, Side], seeds: range)
         seconds.append(spent)
         parameters = sum(weight.numel() for weight in model.parameters())
         for name, side in tests.items():
-            runs[name].append(scores(trial, model, side))
+            runs[name].append(scored(side.labels, probabilities(trial, model, side)))
     return {
         "parameters": parameters,
         "train_cpu_s": round(float(np.mean(seconds)), 1),
