@@ -120,8 +120,6 @@ def breast_ultrasound() -> dict[str, Row]:
         "vig, 60 epochs, augmented": (replace(cnn_long, model="vig", options={"dropout": 0.3}),),
         "mean of cnn and sage with texture": (cnn, sage),
         "mean of two cnn": (cnn, cnn),
-        "mean of cnn, 60 epochs, and sage with texture": (cnn_long, sage),
-        "mean of two cnn, 60 epochs": (cnn_long, cnn_long),
     }
     return {name: partial(five_folds, members) for name, members in trials.items()}
 
