@@ -18,9 +18,12 @@ RECIPE = Recipe(size=32)
 IMAGES = np.random.default_rng(0).normal(size=(2, 32 * 32)).astype(np.float32)
 
 
-@pytest.fixture(params=["cnn", "gatedgcn"])
+KINDS = {"cnn": "image", "gatedgcn": "graph", "hybrid": "regions"}
+
+
+@pytest.fixture(params=KINDS)
 def bundle(request) -> Bundle:
-    kind = "image" if request.param == "cnn" else "graph"
+    kind = KINDS[request.param]
     return Bundle(request.param, {}, kind, 1, 12, 4, ("clear", "nodule"), RECIPE, seed=0, model_id="model")
 
 
@@ -33,7 +36,7 @@ def explained(bundle: Bundle) -> tuple[pa.Table, pa.Table, torch.nn.Module]:
         for row, frame, status in places
     ]
     table = sample_table(samples, flat_lists([None, *IMAGES, None]))
-    table = table if bundle.input_kind == "image" else to_graphs(table, RECIPE, "graph")
+    table = table if bundle.input_kind == "image" else to_graphs(table, RECIPE, bundle.input_kind)
     rows = pa.Table.from_pylist(
         [
             {"object_id": "a", "chosen_frames": [2, 0], "chosen_labels": ["nodule", "clear"]},
