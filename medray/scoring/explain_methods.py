@@ -80,8 +80,7 @@ def integrated_gradients(probe: Probe, class_number: int) -> Evidence:
 
     The evidence of all places sums to the logit less that of the blank sample, up to the sum over STEPS points that
     stands for the integral. A graph's edges stay as they are on the path. Where the model reads both, features and
-    pixels take the path together, and a node has the evidence of its features and of its pixels: of pixels one by one
-    the gradients are noise, and their sum over regions is what Kapishnikov et al. 2019 (arXiv:1906.02825) rank.
+    pixels take the path together, and a node has the evidence of its features and of its pixels.
 
     Source: Sundararajan et al. 2017 (arXiv:1703.01365), eq. 1 and 3, by the midpoint rule.
     """
