@@ -1,17 +1,20 @@
-"""Where two trained models look, against the nodules that were planted in phantoms: methods beside brightness.
+"""Where trained models look, against the nodules that were planted in phantoms: methods beside brightness.
 
-    python benchmarks/explanations.py
+    python benchmarks/explanations.py [MODEL …]
 
 Pointing game (Zhang et al. 2018, 3 pixels of tolerance) and area under the precision-recall curve of the pixels, on
 images with nodules of patients that no model has seen; what insertion, deletion and random weights say of each
-method; milliseconds an image on one thread. Means over seeds, each seed's figure beside them.
+method; milliseconds an image on one thread. Means over seeds, each seed's figure beside them. Models that are not named
+keep the figures of an earlier run.
 """
 
+import json
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,14 +24,15 @@ from sklearn.metrics import average_precision_score
 from torch import nn
 
 from benchmarks.phantoms import LABELS, Phantom, draw_phantoms
-from benchmarks.results_writer import write_result
+from benchmarks.results_writer import RESULTS, write_result
 from medray.graphs.arrow import graphs_to_arrow
-from medray.graphs.build import build_region_graph, superpixel_labels
+from medray.graphs.build import build_with_labels
 from medray.graphs.features import edge_feature_names, node_feature_names
 from medray.image_settings import GraphRecipe
 from medray.models.catalog import build_model
 from medray.samples.batch import Batch, Inputs
 from medray.samples.collate import graph_inputs
+from medray.samples.tables import InputKind
 from medray.scoring.examples import Shown
 from medray.scoring.explain import METHODS, explain
 from medray.scoring.explain_checks import faithfulness, randomisation_check
@@ -37,7 +41,7 @@ from medray.training.fit import start_training, train_epoch
 from medray.training.seeding import seed_everything
 from medray.training.task import Classify
 
-MODELS: dict[str, Literal["image", "graph"]] = {"cnn": "image", "gatedgcn": "graph"}
+MODELS: dict[str, InputKind] = {"cnn": "image", "gatedgcn": "graph", "hybrid": "regions"}
 PATIENTS, TRAINING_PATIENTS, IMAGES, SIZE = 250, 190, 1000, 96
 TESTED, CHECKED, SEEDS, EPOCHS, BATCH, TOLERANCE_PX = 100, 20, 3, 15, 32, 3
 RECIPE = Recipe(size=SIZE, graph=GraphRecipe(regions=100))
@@ -47,7 +51,7 @@ GOAL = {"pointing": 0.75, "times_brightness": 2.0}
 
 @dataclass(frozen=True)
 class Sample:
-    """A phantom as both kinds of model read it."""
+    """A phantom as each kind of model reads it."""
 
     phantom: Phantom
     shown: dict[str, Shown]
@@ -59,10 +63,13 @@ def samples() -> list[Sample]:
     found = []
     for phantom in draw_phantoms(IMAGES, SIZE, patients=PATIENTS):
         image = ((phantom.image - phantom.image.mean()) / phantom.image.std()).astype(np.float32)[None]
-        graph = graphs_to_arrow([build_region_graph(image, RECIPE.graph)]).append_column("sample_id", pa.array(["one"]))
-        as_graph = Shown(image, graph_inputs(graph, RECIPE), superpixel_labels(image, RECIPE.graph))
-        as_image = Shown(image, {"image": torch.from_numpy(image)[None]}, None)
-        found.append(Sample(phantom, {"image": as_image, "graph": as_graph}))
+        graph, labels = build_with_labels(image, RECIPE.graph)
+        table = graphs_to_arrow([graph]).append_column("sample_id", pa.array(["one"]))
+        pixels: Inputs = {"image": torch.from_numpy(image)[None]}
+        nodes = graph_inputs(table, RECIPE)
+        both = {**pixels, **nodes, "regions": torch.from_numpy(labels.astype(np.int64))[None]}
+        shown = {"image": Shown(image, pixels, None), "graph": Shown(image, nodes, labels)}
+        found.append(Sample(phantom, {**shown, "regions": Shown(image, both, labels)}))
     return found
 
 
@@ -74,15 +81,18 @@ def is_training(sample: Sample) -> bool:
 def joined(some: list[Inputs]) -> Inputs:
     """Inputs of one sample each as those of a batch."""
     tensors = {name: [value for each in some if torch.is_tensor(value := each[name])] for name in some[0]}
-    if "image" in tensors:
-        return {"image": torch.cat(tensors["image"])}
+    joint: Inputs = {"image": torch.cat(tensors["image"])} if "image" in tensors else {}
+    if "x" not in tensors:
+        return joint
     sizes = torch.tensor([len(x) for x in tensors["x"]])
     starts = sizes.cumsum(0) - sizes
     edges = [edge_index + start for edge_index, start in zip(tensors["edge_index"], starts, strict=True)]
+    joint |= {name: torch.cat(tensors[name]) for name in ("x", "edge_attr")}
+    if "regions" in tensors:
+        joint["regions"] = torch.cat(tensors["regions"]) + starts[:, None, None]
     return {
-        "x": torch.cat(tensors["x"]),
+        **joint,
         "edge_index": torch.cat(edges, dim=1),
-        "edge_attr": torch.cat(tensors["edge_attr"]),
         "batch": torch.arange(len(some)).repeat_interleave(sizes),
         "num_graphs": len(some),
     }
@@ -150,10 +160,13 @@ def figures(model: nn.Module, kind: str, method: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Train both models in every seed and write the table."""
+    """Train each model in every seed and write the table."""
     torch.set_num_threads(1)
-    found: dict[str, Any] = {"goal": GOAL, "images": TESTED, "seeds": SEEDS}
-    for name, kind in MODELS.items():
+    kept = RESULTS / "explanations.json"
+    found: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    found |= {"goal": GOAL, "images": TESTED, "seeds": SEEDS}
+    for name in sys.argv[1:] or MODELS:
+        kind = MODELS[name]
         models = [trained(name, seed) for seed in range(SEEDS)]
         found[name] = {"accuracy": [accuracy(model, kind) for model in models]}
         for method in METHODS[kind]:

@@ -41,8 +41,9 @@ class GATLayer(nn.Module):
         columns = torch.diag_embed(self.attention.T).permute(1, 0, 2).flatten(0, 1)
         powers = softmax_powers(mixed @ columns, topology.edges)
         total = edge_sum(powers, topology).clamp(min=0.5)
-        heard = weighed_sum(values, powers, topology).view(*total.shape, -1) / total[:, :, None]
-        return heard.flatten(1)
+        heard = weighed_sum(values, powers.to(values.dtype), topology).view(len(x), *self.attention.shape)
+        mean: Tensor = heard / total[:, :, None]
+        return mean.flatten(1)
 
 
 class GAT(GraphNetwork):

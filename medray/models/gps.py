@@ -48,9 +48,10 @@ def _attended(maps: Tensor, ids: Tensor, starts: Tensor, heads: int) -> Tensor:
     slots, slot = nodes.number * longest, ids * longest + place
     padded = maps.new_zeros(slots, maps.shape[1]).index_copy(0, slot, maps)
     real = torch.zeros(slots, dtype=torch.bool, device=maps.device).index_fill(0, slot, True)
-    query, key, value = padded.view(nodes.number, longest, 3, heads, -1).permute(2, 0, 3, 1, 4)
+    channels = maps.shape[1] // (3 * heads)
+    query, key, value = padded.view(nodes.number, longest, 3, heads, channels).permute(2, 0, 3, 1, 4)
     heard = functional.scaled_dot_product_attention(query, key, value, attn_mask=real.view(nodes.number, 1, 1, longest))
-    return heard.transpose(1, 2).reshape(slots, -1).index_select(0, slot)
+    return heard.transpose(1, 2).reshape(slots, heads * channels).index_select(0, slot)
 
 
 # one operation to torch.compile: the longest graph is in the data, and asking for it would end the compiled graph

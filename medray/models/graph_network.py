@@ -180,5 +180,8 @@ class GraphNetwork(nn.Module):
         batch: Int64[Tensor, " nodes"],
         num_graphs: int,
     ) -> Float[Tensor, "graphs classes"]:
-        """Logits. `edge_index` holds both directions of each edge, by target; `batch` is the graph of each node."""
+        """Logits. `edge_index` holds both directions of each edge, by target; `batch` is the graph of each node.
+
+        That both ascend is taken for granted and not checked: another order gives wrong sums.
+        """
         return self.read_out(self.embed(x, edge_index, edge_attr, batch, num_graphs=num_graphs), batch, num_graphs)

@@ -24,7 +24,7 @@ def random_walk_encodings(topology: Topology, steps: int) -> Float[Tensor, "node
 
 
 def _walks(source: Tensor, target: Tensor, starts: Tensor, batch: Tensor, first_nodes: Tensor, steps: int) -> Tensor:
-    topology = Topology(source, source, Segments(target, starts), Segments(batch, first_nodes))
+    topology = Topology(source, Segments(target, starts), Segments(batch, first_nodes))
     place, longest = place_in_graph(topology.nodes)
     scale = topology.degree.clamp(min=1).rsqrt()
     encodings = torch.zeros(topology.num_nodes, steps, device=place.device)

@@ -1,6 +1,7 @@
 """Who is beside whom in a batch of region graphs, and what goes along the edges."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -9,21 +10,30 @@ from torch import Tensor, nn
 from medray.models.segments import Segments, bag_sum, segment_sum, segments_of, spread
 
 
-class Topology(NamedTuple):
-    """Edges and graphs of a batch, in the order of `samples.collate`.
+@dataclass
+class Topology:
+    """Edges and graphs of a batch, in the order of `samples.collate`. Every edge stands there in both directions.
 
     Attributes:
         source: (edges,) the node where each edge starts.
-        reverse: (edges,) the same edges by the node where they start. Every edge stands there in both directions, so
-            that the k-th of these is the way back of edge k, and the sum over neighbours is its own transpose.
         edges: edges by the node where they end.
         nodes: nodes by graph.
     """
 
     source: Tensor
-    reverse: Tensor
     edges: Segments
     nodes: Segments
+    _reverse: Tensor | None = field(default=None, init=False, repr=False)
+
+    @property
+    def reverse(self) -> Int64[Tensor, " edges"]:
+        """Edges by the node where they start: sorted when first asked for, as a plain sum over neighbours never does.
+
+        A node starts as many edges as end there, so that `edges.starts` holds for this order too.
+        """
+        if self._reverse is None:
+            self._reverse = torch.argsort(self.source, stable=True)
+        return self._reverse
 
     @property
     def num_nodes(self) -> int:
@@ -38,8 +48,7 @@ class Topology(NamedTuple):
 
 def topology_of(edge_index: Int64[Tensor, "2 edges"], batch: Int64[Tensor, " nodes"], num_graphs: int) -> Topology:
     """The topology of a collated batch."""
-    source, reverse = edge_index[0], torch.argsort(edge_index[0], stable=True)
-    return Topology(source, reverse, segments_of(edge_index[1], batch.shape[0]), segments_of(batch, num_graphs))
+    return Topology(edge_index[0], segments_of(edge_index[1], batch.shape[0]), segments_of(batch, num_graphs))
 
 
 class _AtSource(torch.autograd.Function):
@@ -72,7 +81,8 @@ def plus_edges(
     The weights are laid out anew because of their gradient: of a transposed matrix torch computes it as
     (width x edges) @ (edges x few), which takes six times as long as (few x edges) @ (edges x width).
     """
-    return rows.addmm_(edge_attr, edge_map.weight.T.contiguous())
+    # autocast takes no part in what is written in place
+    return rows.addmm_(edge_attr.to(rows.dtype), edge_map.weight.T.contiguous().to(rows.dtype))
 
 
 def edge_sum(messages: Float[Tensor, "edges width"], topology: Topology) -> Float[Tensor, "nodes width"]:
@@ -107,9 +117,16 @@ class _WeighedSum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weights, source, reverse, target, starts = ctx.saved_tensors
-        to_x = _bag_by_head(gradients[0], source, starts, weights.index_select(0, reverse))
+        to_x = _bag_by_head(gradients[0], target.index_select(0, reverse), starts, weights.index_select(0, reverse))
         along = x.index_select(0, source).mul_(gradients[0].index_select(0, target))
-        return to_x, along.unflatten(1, (weights.shape[1], -1)).sum(2), None, None, None, None
+        return (
+            to_x,
+            along.view(len(along), weights.shape[1], x.shape[1] // weights.shape[1]).sum(2),
+            None,
+            None,
+            None,
+            None,
+        )
 
 
 def _bag_by_head(x: Tensor, source: Tensor, starts: Tensor, weights: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ dilated maximum over the map less the map itself. Source: Han et al. 2022, Visio
 graph convolution, feed-forward blocks); Munir et al. 2023, MobileViG, arXiv:2307.00395 (static sparse neighbours).
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -83,7 +85,7 @@ class PatchGraphNet(nn.Module):
             what = f"--network.width is {width}, --network.blocks is {blocks}, and each must be 1 or more."
             raise SettingsError(what)
         halvings = 0
-        while size >> halvings > LARGEST_SIDE:
+        while math.ceil(size / 2**halvings) > LARGEST_SIDE:  # a convolution of stride 2 rounds up
             halvings += 1
         widths = [in_channels, *(max(8, width >> left) for left in range(max(halvings, 1), 0, -1)), width]
         strides = [1] * (len(widths) - 1 - halvings) + [2] * halvings

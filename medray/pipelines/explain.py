@@ -18,7 +18,6 @@ from medray.samples.isolated import prepare_unit, start_decoding_process
 from medray.samples.units import cut_units
 from medray.schema import EXPLANATIONS
 from medray.scoring.choice import TO_CHOOSE, choose_explained, rows_to_explain
-from medray.scoring.examples import HEAT_METHODS
 from medray.scoring.explanations import explain_samples
 from medray.settings import ScoreSettings
 from medray.training.bundle import Bundle, load_bundle
@@ -57,17 +56,13 @@ def check_explanations(settings: ScoreSettings, bundle: Bundle) -> bool:
     """A look, before any work: whether there is nothing to explain, because it is done or nobody asks for it.
 
     Raises:
-        SettingsError: `explain_top` chooses nothing, or the method does not know the bundle's kind of model.
+        SettingsError: `explain_top` chooses nothing.
         OutputError: the predictions have explanations of other settings.
     """
     if settings.explain_top < 1:
         raise SettingsError(f"--explain_top is {settings.explain_top}, and must be 1 or more.")
     if settings.explain == "off":
         return True
-    methods = HEAT_METHODS[bundle.input_kind]
-    if settings.explain_method not in methods:
-        what = f"--explain_method {settings.explain_method} does not explain {bundle.model_name}."
-        raise SettingsError(what, f"Choose {' or '.join(methods)}.")
     return tables.is_finished(explanations_of(settings.out), _run(settings, bundle.model_id))
 
 

@@ -22,7 +22,7 @@ from medray.training.bundle import Bundle
 HEAT_METHODS = {
     "image": {"cam": "LayerCAM", "integrated_gradients": "integrated gradients", "occlusion": "occlusion of patches"},
     "graph": {"cam": "node-CAM", "integrated_gradients": "integrated gradients", "occlusion": "occlusion of nodes"},
-    "regions": {"cam": "node-CAM", "occlusion": "occlusion of regions"},
+    "regions": {"cam": "node-CAM", "integrated_gradients": "integrated gradients", "occlusion": "occlusion of regions"},
 }
 """Methods of `explain` in words."""
 

@@ -22,9 +22,8 @@ Heat = Float32[np.ndarray, "*places"]
 
 METHODS: dict[str, dict[str, Callable[[Probe, int], Tensor]]] = {
     kind: {"cam": cam, "integrated_gradients": integrated_gradients, "occlusion": occlusion, "brightness": brightness}
-    for kind, cam in (("image", layer_cam), ("graph", node_cam))
+    for kind, cam in (("image", layer_cam), ("graph", node_cam), ("regions", node_cam))
 }
-METHODS["regions"] = {name: METHODS["graph"][name] for name in ("cam", "occlusion", "brightness")}
 LARGEST_MAP = 32
 """Rows and columns of an image's heat at the most."""
 LEVELS = 255
@@ -43,14 +42,15 @@ def explain(model: nn.Module, inputs: Inputs, method: str = "cam", class_number:
 
     Returns:
         Evidence for the class from 0 to 1, the largest, or 0 everywhere where nothing spoke for it: (nodes,) for a
-        region graph; for an image (rows, columns), as coarse as the method and LARGEST_MAP are.
+        region graph, with or without its image; for an image (rows, columns), as coarse as the method and LARGEST_MAP
+        are.
 
     Raises:
-        SettingsError: the method does not know the kind of model.
+        SettingsError: no such method.
     """
     probe = Probe(model, inputs)
     if method not in METHODS[probe.kind]:
-        raise SettingsError(f"{method} does not explain this model.", f"Choose {' or '.join(METHODS[probe.kind])}.")
+        raise SettingsError(f"There is no method {method!r}.", f"Choose one of {', '.join(METHODS[probe.kind])}.")
     with evaluating(model):
         if class_number is None:
             class_number = int(probe.logits(probe.values[None])[0].argmax())

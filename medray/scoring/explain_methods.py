@@ -79,18 +79,22 @@ def integrated_gradients(probe: Probe, class_number: int) -> Evidence:
     """Gradients along the straight path from the blank sample, times the way, summed over channels or features.
 
     The evidence of all places sums to the logit less that of the blank sample, up to the sum over STEPS points that
-    stands for the integral. A graph's edges stay as they are on the path.
+    stands for the integral. A graph's edges stay as they are on the path. Where the model reads both, features and
+    pixels take the path together, and a node has the evidence of its features and of its pixels.
 
     Source: Sundararajan et al. 2017 (arXiv:1703.01365), eq. 1 and 3, by the midpoint rule.
     """
-    blank = probe.blank
-    way = probe.values - blank
-    total = torch.zeros_like(way)
-    for shares in torch.split((torch.arange(STEPS, device=way.device) + 0.5) / STEPS, COPIES):
-        points = (blank + shares.view(-1, *[1] * way.dim()) * way).requires_grad_()
-        (gradient,) = torch.autograd.grad(probe.logits(points)[:, class_number].sum(), points)
-        total += gradient.sum(0)
-    return probe.over_values(total / STEPS * way)
+    blanks, samples = zip(*probe.ends, strict=True)
+    ways = [sample - blank for blank, sample in zip(blanks, samples, strict=True)]
+    totals = [torch.zeros_like(way) for way in ways]
+    for shares in torch.split((torch.arange(STEPS, device=ways[0].device) + 0.5) / STEPS, COPIES):
+        points = [
+            (blank + shares.view(-1, *[1] * way.dim()) * way).requires_grad_()
+            for blank, way in zip(blanks, ways, strict=True)
+        ]
+        gradients = torch.autograd.grad(probe.logits(*points)[:, class_number].sum(), points)
+        totals = [total + gradient.sum(0) for total, gradient in zip(totals, gradients, strict=True)]
+    return probe.over_places([total / STEPS * way for total, way in zip(totals, ways, strict=True)])
 
 
 def occlusion(probe: Probe, class_number: int) -> Evidence:

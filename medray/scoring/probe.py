@@ -25,7 +25,7 @@ class Probe:
     """A model in evaluation mode and one sample of the kind that it reads, on its device.
 
     A sample has values at places: channels at the pixels of an image, features at the nodes of a region graph. Where a
-    model reads both, the places are the nodes, and the pixels of a node are hidden with it.
+    model reads both, the places are the nodes, the pixels of a node are hidden with it, and their evidence is its.
 
     Attributes:
         model: of images or of region graphs.
@@ -77,33 +77,56 @@ class Probe:
         image = self.tensor("image")[0]
         return _blurred(image, BLUR_SHARE * max(image.shape[1:]))
 
-    def over_values(self, evidence: Tensor) -> Tensor:
-        """Evidence of each value to evidence of each place: the sum over channels or features."""
-        return evidence.sum(1 if self.is_graph else 0)
+    @property
+    def ends(self) -> list[tuple[Tensor, Tensor]]:
+        """Blank and sample as `logits` takes them: the values, and the image beside them where the model reads both."""
+        values = [(self.blank, self.values)]
+        return [*values, (self.blank_image, self.tensor("image")[0])] if self.kind == "regions" else values
+
+    def over_places(self, evidence: list[Tensor]) -> Float[Tensor, "*places"]:
+        """Evidence of all that `ends` holds to evidence of each place; nothing is lost or counted twice.
+
+        Channels or features are summed, and where the model reads both, the pixels of each node to it.
+        """
+        of_values, *of_image = evidence
+        total = of_values.sum(1 if self.is_graph else 0)
+        for pixels in of_image:
+            total = total.index_add(0, self.tensor("regions").flatten(), pixels.sum(0).flatten())
+        return total
 
     def hidden(self, where: Bool[Tensor, "copies *places"]) -> Float[Tensor, "copies ..."]:
         """Copies of the sample that are blank at some places."""
         return torch.where(where[..., None] if self.is_graph else where[:, None], self.blank, self.values)
 
     def logits(
-        self, copies: Float[Tensor, "copies ..."], hidden: Bool[Tensor, "copies *places"] | None = None
+        self, copies: Float[Tensor, "copies ..."], images: Float[Tensor, "copies channels rows columns"] | None = None
     ) -> Float[Tensor, "copies classes"]:
         """The model's answers to copies with these values; a graph's edges stay as they are.
 
         Args:
             copies: values at the places.
-            hidden: places that are blank: where the model reads both, their pixels are so too.
+            images: of each copy, where the model reads both; None = the sample's own.
         """
         given: Inputs = self._graphs(copies) if self.is_graph else {"image": copies}
-        if "regions" in self.inputs:
-            given |= self._pixels(len(copies), hidden)
+        if self.kind == "regions":
+            given |= self._pixels(self.tensor("image").expand(len(copies), -1, -1, -1) if images is None else images)
         logits: Tensor = self.model(**given)
         return logits
 
     def answers(self, hidden: Bool[Tensor, "copies *places"]) -> Float[Tensor, "copies classes"]:
-        """Logits of copies that are blank at some places, COPIES of them at a time."""
+        """Logits of copies that are blank at some places, COPIES of them at a time.
+
+        Where the model reads both, the pixels of a hidden node are blank too.
+        """
         with torch.no_grad():
-            return torch.cat([self.logits(self.hidden(some), some) for some in torch.split(hidden, COPIES)])
+            return torch.cat([self.logits(*self._changed(some)) for some in torch.split(hidden, COPIES)])
+
+    def _changed(self, hidden: Bool[Tensor, "copies *places"]) -> list[Tensor]:
+        copies = [self.hidden(hidden)]
+        if self.kind == "regions":
+            pixels = hidden[:, self.tensor("regions")[0]][:, None]
+            copies.append(torch.where(pixels, self.blank_image, self.tensor("image")))
+        return copies
 
     def _graphs(self, copies: Float[Tensor, "copies nodes features"]) -> Inputs:
         count, nodes = copies.shape[:2]
@@ -117,12 +140,9 @@ class Probe:
             "num_graphs": count,
         }
 
-    def _pixels(self, count: int, hidden: Bool[Tensor, "copies nodes"] | None) -> Inputs:
-        image, regions = self.tensor("image"), self.tensor("regions")
-        first = self.places[0] * torch.arange(count, device=regions.device)
-        images = image.expand(count, -1, -1, -1)
-        if hidden is not None:
-            images = torch.where(hidden[:, regions[0]][:, None], self.blank_image, images)
+    def _pixels(self, images: Float[Tensor, "copies channels rows columns"]) -> Inputs:
+        regions = self.tensor("regions")
+        first = self.places[0] * torch.arange(len(images), device=regions.device)
         return {"image": images, "regions": regions + first[:, None, None]}
 
 

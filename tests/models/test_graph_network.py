@@ -2,17 +2,26 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medray.errors import SettingsError
+from medray.graphs.arrow import graphs_to_arrow
+from medray.graphs.build import build_region_graph
+from medray.graphs.features import KINDS, edge_feature_names, node_feature_names
+from medray.image_settings import GraphRecipe
 from medray.models.catalog import MODELS, build_model
 from medray.models.graph_network import GraphNetwork
+from medray.samples.collate import graph_inputs
+from medray.settings import Recipe
 from tests.models.region_graphs import Inputs, join, random_graph, tensor
 
 FAMILIES = [name for name, family in MODELS.items() if family.input_kind == "graph"]
 OTHERS: dict[str, Any] = {"width": 8, "feed_forward": True, "readout": "attention", "encoding_steps": 5, "heads": 2}
+UNREAD = ("deepsets", "gcn", "sage")
+"""Families that do not read `edge_attr`."""
 EVERY = pytest.mark.parametrize("name", FAMILIES)
 EVERY_FORM = pytest.mark.parametrize("other", [False, True], ids=["plain", "others"])
 
@@ -83,8 +92,82 @@ def test_edges_and_their_features_count_where_the_family_reads_them(name: str) -
     graph, model = random_graph(20, 2), network(name)
     other_features = {**graph, "edge_attr": 3 * tensor(graph, "edge_attr")}
     no_edges = {**graph, "edge_index": torch.empty(2, 0, dtype=torch.int64), "edge_attr": torch.empty(0, 3)}
-    assert torch.equal(model(**other_features), model(**graph)) == (name in ("deepsets", "gcn", "sage"))
+    assert torch.equal(model(**other_features), model(**graph)) == (name in UNREAD)
     assert torch.equal(model(**no_edges), model(**graph)) == (name == "deepsets")
+
+
+def multiscale_graph() -> tuple[Inputs, list[str]]:
+    """Regions of three levels as collate gives them, and the names of the columns of `edge_attr`."""
+    recipe = GraphRecipe(builder="multiscale", regions=30)
+    image = np.random.default_rng(0).normal(size=(1, 32, 32)).astype(np.float32)
+    inputs = graph_inputs(graphs_to_arrow([build_region_graph(image, recipe)]), Recipe(graph=recipe))
+    return inputs, list(edge_feature_names(recipe))
+
+
+@EVERY
+def test_the_kind_of_an_edge_between_levels_counts_where_the_family_reads_edge_features(name: str) -> None:
+    """A region hears of its parts and of what it is part of in different ways, or all neighbours alike."""
+    graph, columns = multiscale_graph()
+    assert columns[-2:] == list(KINDS)
+    upward, downward = tensor(graph, "edge_attr")[:, -2:].T.bool()
+    assert upward.sum() == downward.sum() > 20 and not (upward & downward).any() and not (upward | downward).all()
+    swapped = torch.cat([tensor(graph, "edge_attr")[:, :-2], tensor(graph, "edge_attr")[:, -2:].flip(1)], dim=1)
+    widths = {"node_features": len(node_feature_names(GraphRecipe())), "edge_features": len(columns)}
+    torch.manual_seed(0)
+    model = build_model(name, num_classes=3, **widths)
+    model(**graph), model.eval()
+    difference = (model(**{**graph, "edge_attr": swapped}) - model(**graph)).abs().max()
+    assert difference == 0 if name in UNREAD else difference > 1e-3
+
+
+def gradients(model: nn.Module, graph: Inputs) -> tuple[Tensor, ...]:
+    """Of the first logit in double precision, by node features and every weight that has one."""
+    x, edge_attr = tensor(graph, "x").double().requires_grad_(), tensor(graph, "edge_attr").double()
+    wanted = [x, *model.parameters()]
+    found = torch.autograd.grad(model(**{**graph, "x": x, "edge_attr": edge_attr})[0, 0], wanted, allow_unused=True)
+    return tuple(torch.zeros_like(value) if grad is None else grad for value, grad in zip(wanted, found, strict=True))
+
+
+@EVERY
+def test_the_order_of_the_edges_of_a_node_does_not_matter(name: str) -> None:
+    """Gradients either: a way that takes the k-th edge back for the way back of the k-th edge is right by chance."""
+    graph, model = random_graph(20, 2), network(name).double()
+    edge_index = tensor(graph, "edge_index")
+    order = torch.argsort(20 * edge_index[1] - edge_index[0])
+    other = graph | {"edge_index": edge_index[:, order], "edge_attr": tensor(graph, "edge_attr")[order]}
+    for got, expected in zip(gradients(model, other), gradients(model, graph), strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+
+
+@EVERY
+@EVERY_FORM
+@pytest.mark.parametrize("training", [False, True])
+def test_bfloat16_where_autocast_wants_it(name: str, other: bool, training: bool) -> None:
+    inputs, model = join([random_graph(30, 0), random_graph(40, 1)]), network(name, other).train(training)
+    plain = model(**inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(**inputs)
+    assert logits.dtype == torch.bfloat16
+    torch.testing.assert_close(logits.float(), plain, atol=0.05, rtol=0.05)
+    torch.autograd.backward(logits.float().square().sum())
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters())
+
+
+@EVERY
+@EVERY_FORM
+def test_graphs_without_edges_or_nodes_are_answered_beside_others(name: str, other: bool) -> None:
+    """And gradients and running statistics stay finite, with edges in none of the graphs too."""
+    alone: Inputs = {"edge_index": torch.empty(2, 0, dtype=torch.int64), "edge_attr": torch.empty(0, 3)}
+    lonely = [random_graph(nodes, nodes) | alone for nodes in (4, 1)]
+    empty = random_graph(1, 0) | alone | {"x": torch.empty(0, 5), "batch": torch.empty(0, dtype=torch.int64)}
+    for graphs in ([*lonely, random_graph(9, 1), empty, random_graph(2, 3)], lonely):
+        model = network(name, other).train()
+        logits = model(**join(graphs))
+        torch.autograd.backward(logits.square().sum())
+        assert logits.isfinite().all()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+        assert all(value.isfinite().all() for value in model.state_dict().values())
+    assert network(name, other)(**empty).isfinite().all()
 
 
 def test_embed_without_batch_is_that_of_one_graph() -> None:

@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from medray.models.hybrid import HybridNet
+from medray.models.hybrid import HybridNet, pool_regions
 from tests.models.region_graphs import Inputs, join, random_graph, tensor
 
 
-def drawn(nodes: int, seed: int) -> Inputs:
-    """A graph with an image of 8 x 8 pixels, each of a random node."""
+def drawn(nodes: int, seed: int, side: int = 8) -> Inputs:
+    """A graph with an image of `side` x `side` pixels, each of a random node."""
     made = torch.Generator().manual_seed(seed)
-    regions = torch.cat([torch.arange(nodes), torch.randint(nodes, (64 - nodes,), generator=made)])
-    image = torch.randn(1, 1, 8, 8, generator=made)
-    return {**random_graph(nodes, seed), "image": image, "regions": regions.reshape(1, 8, 8)}
+    regions = torch.cat([torch.arange(nodes), torch.randint(nodes, (side**2 - nodes,), generator=made)])
+    image = torch.randn(1, 1, side, side, generator=made)
+    return {**random_graph(nodes, seed), "image": image, "regions": regions.reshape(1, side, side)}
 
 
 def together(graphs: list[Inputs]) -> Inputs:
@@ -67,3 +67,28 @@ def test_regions_get_the_mean_and_maximum_of_their_pixels(model: HybridNet) -> N
 def test_every_weight_gets_a_gradient(model: HybridNet) -> None:
     model(**together([drawn(5, 0), drawn(9, 1)])).square().sum().backward()
     assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in model.parameters())
+
+
+def test_a_graph_without_edges_and_a_region_without_pixels_are_answered(model: HybridNet) -> None:
+    """Regions of the upper levels of `multiscale` have none: their pooled columns are 0."""
+    graph = drawn(5, 0)
+    bare = graph | {"edge_index": torch.empty(2, 0, dtype=torch.int64), "edge_attr": torch.empty(0, 3)}
+    upper = graph | {"regions": tensor(graph, "regions") % 3}
+    for inputs in (bare, upper, together([bare, drawn(1, 1), upper])):
+        logits = model(**inputs)
+        logits.square().sum().backward()
+        assert logits.isfinite().all()
+        assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters())
+    pooled = pool_regions(torch.randn(1, 2, 8, 8), tensor(upper, "regions"), 5)
+    assert torch.equal(pooled[3:], torch.zeros(2, 4)) and (pooled[:3] != 0).all()
+
+
+def test_bfloat16_where_autocast_wants_it(model: HybridNet) -> None:
+    graphs = together([drawn(9, 0), drawn(20, 1)])
+    model(**graphs)
+    plain = model.eval()(**graphs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(**graphs)
+    torch.testing.assert_close(logits.float(), plain, atol=0.05, rtol=0.05)
+    logits.float().square().sum().backward()
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters())

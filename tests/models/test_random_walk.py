@@ -6,7 +6,29 @@ import torch
 from medray.models import random_walk
 from medray.models.random_walk import random_walk_encodings
 from medray.models.topology import topology_of
-from tests.models.region_graphs import join, random_graph, tensor
+from tests.models.region_graphs import Inputs, join, random_graph, tensor
+from tests.models.test_graph_network import relabelled
+
+
+def encoded(graph: Inputs, steps: int = 5) -> torch.Tensor:
+    """Encodings of a batch."""
+    batch = tensor(graph, "batch")
+    count = graph["num_graphs"]
+    assert isinstance(count, int)
+    return random_walk_encodings(topology_of(tensor(graph, "edge_index"), batch, count), steps)
+
+
+def test_encodings_go_with_their_nodes_when_nodes_are_numbered_anew() -> None:
+    graph, order = random_graph(20, 2), torch.randperm(20, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(encoded(relabelled(graph, order)), encoded(graph)[order], atol=1e-6, rtol=0)
+
+
+def test_encodings_do_not_see_the_batch() -> None:
+    graphs = [random_graph(nodes, nodes) for nodes in (9, 1, 30, 2)]
+    together = torch.cat([encoded(graph) for graph in graphs])
+    torch.testing.assert_close(encoded(join(graphs)), together, atol=1e-6, rtol=0)
+    other_order = torch.cat([encoded(graph) for graph in graphs[::-1]])
+    torch.testing.assert_close(encoded(join(graphs[::-1])), other_order, atol=1e-6, rtol=0)
 
 
 def test_encodings_are_the_diagonals_of_the_powers_of_the_transition_matrix() -> None:

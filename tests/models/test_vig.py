@@ -57,11 +57,23 @@ class Difference(torch.nn.Module):
         return pair[:, pair.shape[1] // 2 :]
 
 
-@pytest.mark.parametrize(("size", "patches"), [(16, 16), (28, 14), (128, 16), (224, 14), (256, 16)])
+@pytest.mark.parametrize(("size", "patches"), [(16, 16), (28, 14), (41, 11), (83, 11), (128, 16), (224, 14), (256, 16)])
 def test_the_stem_leaves_a_graph_of_a_few_hundred_patches(size: int, patches: int) -> None:
     model = PatchGraphNet(1, 2, size=size).eval()
     with torch.inference_mode():
         assert model.stem(torch.zeros(1, 1, size, size)).shape == (1, 48, patches, patches)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 2), (33, 90)])
+def test_images_of_any_shape_are_answered(shape: tuple[int, int], autocast: bool) -> None:
+    """A border nearer than the neighbours leaves the node itself, in bfloat16 too."""
+    torch.manual_seed(0)
+    model, image = PatchGraphNet(1, 2, size=max(shape), width=8).eval(), torch.randn(2, 1, *shape)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        logits = model(image)
+    torch.testing.assert_close(logits.float(), model(image), atol=0.02 if autocast else 0, rtol=0)
+    assert not torch.equal(logits[0], logits[1])
 
 
 def test_it_has_the_weights_that_the_docs_name_and_each_gets_a_gradient() -> None:

@@ -13,7 +13,7 @@ from medray.scoring.explain import METHODS, enlarge, explain, from_levels, paint
 from medray.scoring.probe import Probe
 from tests.models.region_graphs import random_graph, tensor
 from tests.models.test_hybrid import drawn
-from tests.scoring.planted import GRID, grid_graph, trained_cnn, trained_gatedgcn
+from tests.scoring.planted import BLOCKS, planted, trained_cnn
 from tests.training.planted import SIDE, square_images
 
 WAYS = [method for method in METHODS["image"] if method != "brightness"]
@@ -21,10 +21,9 @@ WAYS = [method for method in METHODS["image"] if method != "brightness"]
 
 def on_image(image: Tensor, method: str, kind: str) -> np.ndarray:
     """Heat of the class with the square, at the pixels."""
-    if kind == "image":
-        return enlarge(explain(trained_cnn(), {"image": image[None]}, method, 1), (28, 28))
-    label_map = np.arange(GRID * GRID).reshape(GRID, GRID).repeat(4, 0).repeat(4, 1)
-    return paint(label_map, explain(trained_gatedgcn(), grid_graph(image), method, 1))
+    model, inputs = planted(kind, image)
+    heat = explain(model, inputs, method, 1)
+    return enlarge(heat, (28, 28)) if kind == "image" else paint(BLOCKS.numpy(), heat)
 
 
 def hits(heats: list[np.ndarray], corners: Tensor) -> int:
@@ -36,7 +35,7 @@ def hits(heats: list[np.ndarray], corners: Tensor) -> int:
     return found
 
 
-@pytest.mark.parametrize("kind", ["image", "graph"])
+@pytest.mark.parametrize("kind", METHODS)
 @pytest.mark.parametrize("method", WAYS)
 def test_heat_points_at_the_square_in_eight_of_ten(method: str, kind: str) -> None:
     images, _, corners = square_images(20, seed=1)
@@ -62,7 +61,7 @@ def test_an_image_is_explained_as_finely_as_the_layer_or_the_patches_are() -> No
 def test_no_class_given_means_the_most_probable_one() -> None:
     images, labels, _ = square_images(4, seed=2)
     for image, label in zip(images, labels.tolist(), strict=True):
-        for model, inputs in ((trained_cnn(), {"image": image[None]}), (trained_gatedgcn(), grid_graph(image))):
+        for model, inputs in (planted(kind, image) for kind in METHODS):
             assert np.array_equal(explain(model, inputs), explain(model, inputs, "cam", label))
 
 
@@ -130,6 +129,16 @@ def test_a_region_is_hidden_with_its_pixels() -> None:
         with torch.no_grad():
             expected = model(**graph | {"x": x, "image": image})
         torch.testing.assert_close(found[node], expected[0], atol=1e-5, rtol=0)
-    assert explain(model, graph, "cam", 0).shape == explain(model, graph, "occlusion", 0).shape == (6,)
-    with pytest.raises(SettingsError, match="integrated_gradients does not explain this model.*cam or occlusion"):
-        explain(model, graph, "integrated_gradients")
+
+
+def test_a_model_of_both_has_one_value_a_node_by_every_method() -> None:
+    torch.manual_seed(0)
+    graph, model = drawn(6, 0), build_model("hybrid", num_classes=2, node_features=5, edge_features=3)
+    assert {method: explain(model, graph, method, 0).shape for method in METHODS["regions"]} == dict.fromkeys(
+        METHODS["image"], (6,)
+    )
+
+
+def test_a_method_that_there_is_not_is_refused_with_the_list() -> None:
+    with pytest.raises(SettingsError, match="no method 'saliency'.*cam, integrated_gradients, occlusion, brightness"):
+        explain(trained_cnn(), {"image": torch.zeros(1, 1, 28, 28)}, "saliency")

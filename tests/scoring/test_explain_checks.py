@@ -8,19 +8,19 @@ from torch import Tensor, nn
 
 from medray.scoring.explain import explain
 from medray.scoring.explain_checks import STEPS, faithfulness, randomisation_check, randomised, rank_correlation
-from tests.scoring.planted import grid_graph, trained_cnn, trained_gatedgcn
+from tests.scoring.planted import planted, trained_cnn
 from tests.training.planted import square_images
 
-KINDS = ["image", "graph"]
+KINDS = ["image", "graph", "regions"]
 
 
 def with_square(kind: str, seed: int = 7, count: int = 4) -> list:
     images = square_images(2 * count, seed=seed)[0][1::2]
-    return [{"image": image[None]} if kind == "image" else grid_graph(image) for image in images]
+    return [planted(kind, image)[1] for image in images]
 
 
 def model_of(kind: str) -> nn.Module:
-    return trained_cnn() if kind == "image" else trained_gatedgcn()
+    return planted(kind, torch.zeros(1, 28, 28))[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -79,7 +79,7 @@ def test_curves_run_between_the_blank_and_the_whole_sample(kind: str) -> None:
     found = faithfulness(model, inputs, explain(model, inputs, "cam", 1), 1)
     with torch.no_grad():
         whole = float(torch.softmax(model(**inputs), 1)[0, 1])
-    assert found.insertion[-1] == found.deletion[0] == pytest.approx(whole, abs=1e-6)
+    assert (found.insertion[-1], found.deletion[0]) == pytest.approx((whole, whole), abs=1e-6)
     assert found.insertion[0] == pytest.approx(found.deletion[-1], abs=1e-6)
 
 

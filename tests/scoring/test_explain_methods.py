@@ -14,7 +14,8 @@ from medray.scoring.explain_methods import brightness, integrated_gradients, nod
 from medray.scoring.probe import Probe
 from medray.settings import Recipe
 from tests.models.region_graphs import random_graph, tensor
-from tests.scoring.planted import grid_graph, trained_cnn, trained_gatedgcn
+from tests.models.test_hybrid import drawn
+from tests.scoring.planted import planted
 from tests.training.planted import square_images
 
 
@@ -46,6 +47,22 @@ class LinearGraph(nn.Module):
         return self.read_out(self.embed(x), batch, num_graphs)
 
 
+class LinearBoth(LinearGraph):
+    """The sum of a linear map of the nodes and of one of the pixels."""
+
+    def __init__(self, features: int, *shape: int) -> None:
+        super().__init__(features)
+        self.image = LinearImage(*shape)
+
+    def forward(self, image: Tensor, regions: Tensor, **graph) -> Tensor:  # type: ignore[override]
+        return super().forward(**graph) + self.image(image)
+
+
+@pytest.fixture
+def linear_both() -> Probe:
+    return Probe(LinearBoth(5, 1, 8, 8), drawn(6, 0))
+
+
 @pytest.fixture
 def linear_image() -> Probe:
     image = torch.randn(1, 3, 33, 20, generator=torch.Generator().manual_seed(1))
@@ -59,7 +76,14 @@ def linear_graph() -> Probe:
 
 def trained_probes() -> list[Probe]:
     image = square_images(2, seed=5)[0][1]
-    return [Probe(trained_cnn(), {"image": image[None]}), Probe(trained_gatedgcn(), grid_graph(image))]
+    return [Probe(*planted(kind, image)) for kind in ("image", "graph", "regions")]
+
+
+def whole_and_blank(probe: Probe) -> tuple[float, float]:
+    """The logit of the class with the square: of the sample, and with every place hidden, pixels and features."""
+    hidden = torch.stack([torch.zeros(probe.places), torch.ones(probe.places)]).bool()
+    whole, blank = probe.answers(hidden)[:, 1].tolist()
+    return whole, blank
 
 
 def test_a_blank_image_is_scipys_blur_and_a_blank_graph_is_its_mean(linear_image, linear_graph) -> None:
@@ -68,12 +92,11 @@ def test_a_blank_image_is_scipys_blur_and_a_blank_graph_is_its_mean(linear_image
     torch.testing.assert_close(linear_graph.blank[7], linear_graph.values.mean(0))
 
 
-@pytest.mark.parametrize("number", [0, 1], ids=["cnn", "gatedgcn"])
+@pytest.mark.parametrize("number", [0, 1, 2], ids=["cnn", "gatedgcn", "hybrid"])
 def test_integrated_gradients_sum_to_the_difference_of_the_logits(number: int) -> None:
-    """Completeness: Sundararajan et al. 2017, proposition 1."""
+    """Completeness: Sundararajan et al. 2017, proposition 1, to 2 %."""
     probe = trained_probes()[number]
-    with torch.no_grad():
-        whole, blank = probe.logits(torch.stack([probe.values, probe.blank]))[:, 1].tolist()
+    whole, blank = whole_and_blank(probe)
     total = float(integrated_gradients(probe, 1).sum())
     assert abs(whole - blank) > 1
     assert total == pytest.approx(whole - blank, rel=0.02)
@@ -85,6 +108,25 @@ def test_integrated_gradients_of_a_linear_model_are_weight_times_way(linear_imag
     x, weight = linear_graph.values, linear_graph.model.weight[0]
     expected = ((x - x.mean(0)) * weight).sum(1)
     torch.testing.assert_close(integrated_gradients(linear_graph, 0), expected.detach(), atol=1e-5, rtol=0)
+
+
+def test_integrated_gradients_of_a_linear_model_of_both_are_those_of_the_node_and_of_its_pixels(linear_both) -> None:
+    graph, model = linear_both.inputs, linear_both.model
+    of_pixels = (model.image.weight[1] * (tensor(graph, "image")[0] - linear_both.blank_image)).sum(0).detach()
+    x, regions = linear_both.values, tensor(graph, "regions")[0]
+    expected = ((x - x.mean(0)) * model.weight[1]).sum(1).detach()
+    for node in range(6):
+        expected[node] += of_pixels[regions == node].sum()
+    torch.testing.assert_close(integrated_gradients(linear_both, 1), expected, atol=1e-5, rtol=0)
+
+
+def test_evidence_of_a_painted_heat_sums_to_the_difference_where_regions_share_it_evenly() -> None:
+    """Completeness on the pixels: each has its region's evidence over the region's area."""
+    probe = trained_probes()[2]
+    evidence, regions = integrated_gradients(probe, 1), tensor(probe.inputs, "regions")[0]
+    painted = (evidence / torch.bincount(regions.flatten(), minlength=len(evidence)))[regions]
+    whole, blank = whole_and_blank(probe)
+    assert float(painted.sum()) == pytest.approx(whole - blank, rel=0.02)
 
 
 def test_occlusion_of_a_linear_image_model_is_the_patch_by_hand(linear_image) -> None:

@@ -18,13 +18,16 @@ RECIPE = Recipe(size=32)
 IMAGES = np.random.default_rng(0).normal(size=(2, 32 * 32)).astype(np.float32)
 
 
-@pytest.fixture(params=["cnn", "gatedgcn"])
+KINDS = {"cnn": "image", "gatedgcn": "graph", "hybrid": "regions"}
+
+
+@pytest.fixture(params=KINDS)
 def bundle(request) -> Bundle:
-    kind = "image" if request.param == "cnn" else "graph"
+    kind = KINDS[request.param]
     return Bundle(request.param, {}, kind, 1, 12, 4, ("clear", "nodule"), RECIPE, seed=0, model_id="model")
 
 
-def explained(bundle: Bundle) -> tuple[pa.Table, pa.Table, torch.nn.Module]:
+def explained(bundle: Bundle, method: str = "cam") -> tuple[pa.Table, pa.Table, torch.nn.Module]:
     """Object a has frames 0 to 2, of which the first failed; object b cannot be read any more."""
     places = [(0, 0, "failed"), (0, 1, "ok"), (0, 2, "ok"), (1, None, "failed")]
     samples = [
@@ -33,7 +36,7 @@ def explained(bundle: Bundle) -> tuple[pa.Table, pa.Table, torch.nn.Module]:
         for row, frame, status in places
     ]
     table = sample_table(samples, flat_lists([None, *IMAGES, None]))
-    table = table if bundle.input_kind == "image" else to_graphs(table, RECIPE, "graph")
+    table = table if bundle.input_kind == "image" else to_graphs(table, RECIPE, bundle.input_kind)
     rows = pa.Table.from_pylist(
         [
             {"object_id": "a", "chosen_frames": [2, 0], "chosen_labels": ["nodule", "clear"]},
@@ -43,7 +46,7 @@ def explained(bundle: Bundle) -> tuple[pa.Table, pa.Table, torch.nn.Module]:
     torch.manual_seed(0)
     widths = {"in_channels": 1, "node_features": 12, "edge_features": 4}
     model = build_model(bundle.model_name, num_classes=2, **widths).eval()
-    return explain_samples(table, rows, bundle, model, method="cam", unit_id="u"), table, model
+    return explain_samples(table, rows, bundle, model, method=method, unit_id="u"), table, model
 
 
 def test_each_chosen_frame_has_one_row_and_only_what_can_be_read_has_heat(bundle):
@@ -56,11 +59,13 @@ def test_each_chosen_frame_has_one_row_and_only_what_can_be_read_has_heat(bundle
     assert [row["heat"] is None for row in rows] == [False, True, True, True]
 
 
-def test_the_heat_is_that_of_the_sample_for_its_label(bundle):
-    table, samples, model = explained(bundle)
+@pytest.mark.parametrize("method", ["cam", "integrated_gradients"])
+def test_the_heat_is_that_of_the_sample_for_its_label(bundle, method):
+    table, samples, model = explained(bundle, method)
     row = table.to_pylist()[0]
     inputs = collate(samples.slice(2, 1), RECIPE).inputs
-    levels = to_levels(explain(model, inputs, "cam", 1))
+    levels = to_levels(explain(model, inputs, method, 1))
     assert row["shape"] == list(levels.shape) and row["heat"] == levels.ravel().tolist()
-    assert row["shape"] == ([8, 8] if bundle.input_kind == "image" else [samples["num_nodes"][2].as_py()])
+    image = [8, 8] if method == "cam" else [32, 32]
+    assert row["shape"] == (image if bundle.input_kind == "image" else [samples["num_nodes"][2].as_py()])
     assert max(row["heat"]) == 255
