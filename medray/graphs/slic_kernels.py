@@ -15,6 +15,8 @@ import numpy as np
 from medray.graphs.run_kernels import ONE, list_changes
 
 LARGEST = np.finfo(np.float32).max
+LANES = 8
+"""Float32 values in a vector of AVX2."""
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -71,39 +73,95 @@ def blur(image: Any, weights: Any, out: Any) -> None:
             _add_scaled(target, before, after, weight)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _assign_row(values: Any, ramp: Any, distance: Any, labels: Any, number: Any, terms: Any) -> None:
-    """One centre against its columns of one row; unsigned numbers of columns let LLVM make vectors of it."""
-    middle, offset, row_term, weight, start, end = terms
-    for index in range(start, end):
-        across = ramp[index - start] + offset
-        difference = values[index] - middle
-        found = difference * difference + (weight * (across * across) + row_term)
-        closer = found < distance[index]
-        distance[index] = found if closer else distance[index]
-        labels[index] = number if closer else labels[index]
+@numba.njit(inline="always")
+def find_spans(middles: Any, reach: Any, weight: Any, ramp: Any, spans: Any) -> Any:
+    """Where along a line each centre is looked at, and what its distance adds there, infinity beyond its reach.
+
+    All centres get the same width, and a multiple of LANES where the line is that long: loops over it leave no rest.
+
+    Args:
+        middles: float32, columns of the centres; infinite ones are never looked at.
+        reach: float32, columns.
+        weight: float32, of squared distances.
+        ramp: float32 (columns,): 0, 1, 2 …
+        spans: uint64 first columns, and float32 weighted squares of the distance, one width of them a centre; out.
+
+    Returns:
+        The width, uint64.
+    """
+    starts, squares = spans
+    columns, most = len(ramp), 0
+    for number in range(len(middles)):
+        if middles[number] <= columns:
+            first = max(0, int(np.ceil(middles[number] - reach)))
+            most = max(most, min(columns, int(np.floor(middles[number] + reach)) + 1) - first)
+    width = np.uint64(min(columns, (most + LANES - 1) // LANES * LANES))
+    for number in range(len(middles)):
+        middle = middles[number]
+        if middle > columns:
+            starts[number] = 0
+            continue
+        first = max(0, int(np.ceil(middle - reach)))
+        start = np.uint64(max(0, min(first, columns - int(width))))
+        low, high = np.float32(first), np.float32(min(columns, int(np.floor(middle + reach)) + 1))
+        starts[number], place = start, np.uint64(number) * width
+        for index in range(width):
+            across = (ramp[start + index] - low) + (low - middle)
+            within = (ramp[start + index] >= low) & (ramp[start + index] < high)
+            squares[place + index] = weight * (across * across) if within else np.float32(np.inf)
+    return width
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _add_gap(values: Any, middle: Any, gap: Any) -> None:
-    for index in range(len(values)):
-        difference = values[index] - middle
-        gap[index] += difference * difference
+@numba.njit(inline="always")
+def assign_line(values: Any, origin: Any, near: Any, spans: Any, out: Any) -> None:
+    """The centres near a line against it, one after the other: unsigned columns let LLVM make vectors of each.
+
+    Args:
+        values: float32, of all lines.
+        origin: uint64, where this one begins.
+        near: numbers (uint64), values (float32) and weighted squared distances from the line (float32) of the centres,
+            and how many there are.
+        spans: of `find_spans`, and the width.
+        out: float32 least distances so far, int32 labels.
+    """
+    numbers, middles, terms, count = near
+    starts, squares, width = spans
+    distance, labels = out
+    for place in range(count):
+        number, middle, term = numbers[place], middles[place], terms[place]
+        start, first = starts[number], number * width
+        for index in range(width):
+            difference = values[origin + start + index] - middle
+            found = difference * difference + (squares[first + index] + term)
+            closer = found < distance[start + index]
+            distance[start + index] = found if closer else distance[start + index]
+            labels[start + index] = np.int32(number) if closer else labels[start + index]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _assign_gaps(gap: Any, ramp: Any, distance: Any, labels: Any, number: Any, terms: Any) -> None:
-    """`_assign_row` for several channels: the squared differences are summed already, and count by their mean."""
-    share, offset, row_term, weight = terms
-    for index in range(len(gap)):
-        across = ramp[index] + offset
-        found = gap[index] * share + (weight * (across * across) + row_term)
-        closer = found < distance[index]
-        distance[index] = found if closer else distance[index]
-        labels[index] = number if closer else labels[index]
+@numba.njit(inline="always")
+def _assign_channels(image: Any, origin: Any, centres: Any, near: Any, spans: Any, out: Any) -> None:
+    """`assign_line` for several channels, float32 (channels, pixels), whose squared differences count by their mean."""
+    numbers, _, terms, count = near
+    starts, squares, width = spans
+    distance, labels, gap = out
+    share = np.float32(1) / np.float32(image.shape[0])
+    for place in range(count):
+        number, term = numbers[place], terms[place]
+        start, first = starts[number], number * width
+        gap[:] = 0
+        for channel in range(image.shape[0]):
+            middle = centres[number, 2 + channel]
+            for index in range(width):
+                difference = image[channel, origin + start + index] - middle
+                gap[index] += difference * difference
+        for index in range(width):
+            found = gap[index] * share + (squares[first + index] + term)
+            closer = found < distance[start + index]
+            distance[start + index] = found if closer else distance[start + index]
+            labels[start + index] = np.int32(number) if closer else labels[start + index]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@numba.njit(inline="always")
 def _add_runs(lines: Any, labels: Any, row: int, ends: Any, sums: Any) -> None:
     """Add one row to the sums (count, row, column, each channel's values) of its labels, run by run.
 
@@ -129,45 +187,20 @@ def _add_runs(lines: Any, labels: Any, row: int, ends: Any, sums: Any) -> None:
         start = end
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _assign_near(image: Any, row: int, centres: Any, frame: Any, work: Any) -> None:
-    """Every centre near one row against that row."""
+@numba.njit(inline="always")
+def _find_near(row: int, centres: Any, bounds: Any, frame: Any, near: Any) -> Any:
+    """The centres whose reach a row is in, in their order, as `assign_line` takes them; how many (uint64)."""
+    low, high = bounds
     grid, reach, weight = frame
-    ramp, distance, labels, spans, low, high, gap = work
-    starts, ends, offsets = spans
-    share = np.float32(1) / np.float32(image.shape[0])
+    numbers, middles, terms = near
+    count = np.uint64(0)
     for band in range(grid[0]):
-        if row < low[band] - reach[0] or row > high[band] + reach[0]:
-            continue
-        for number in range(band * grid[1], (band + 1) * grid[1]):
-            down = np.float32(row) - centres[number, 0]
-            if abs(down) > reach[0]:
-                continue
-            offset, row_term = offsets[number], weight * down * down
-            if image.shape[0] == 1:
-                terms = (centres[number, 2], offset, row_term, weight, starts[number], ends[number])
-                _assign_row(image[0, row], ramp, distance, labels, np.int32(number), terms)
-                continue
-            start, end = int(starts[number]), int(ends[number])
-            gap[: end - start] = 0
-            for channel in range(image.shape[0]):
-                _add_gap(image[channel, row, start:end], centres[number, 2 + channel], gap)
-            near, here, ours = ramp[: end - start], distance[start:end], labels[start:end]
-            _assign_gaps(gap[: end - start], near, here, ours, np.int32(number), (share, offset, row_term, weight))
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _find_spans(centres: Any, reach: Any, columns: int, spans: Any) -> None:
-    """Columns that each centre reaches, first and end, and how far its middle is before the first of them."""
-    starts, ends, offsets = spans
-    for number in range(len(starts)):
-        if centres[number, 1] > columns:  # infinitely far, where its cell lies outside the mask
-            starts[number], ends[number], offsets[number] = 0, 0, 0
-            continue
-        start = max(0, int(np.ceil(centres[number, 1] - reach)))
-        end = min(columns, int(np.floor(centres[number, 1] + reach)) + 1)
-        starts[number], ends[number] = start, max(start, end)
-        offsets[number] = np.float32(start) - centres[number, 1]
+        if low[band] - reach <= row <= high[band] + reach:
+            for number in range(band * grid[1], (band + 1) * grid[1]):
+                down = np.float32(row) - centres[number, 0]
+                numbers[count], middles[count], terms[count] = number, centres[number, 2], weight * down * down
+                count += np.uint64(abs(down) <= reach)
+    return count
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -237,28 +270,34 @@ def slic(view: Any, grid: Any, weight: Any, sweeps: int, stride: int, labels: An
     """
     image, lines, inside = view
     channels, rows, columns = image.shape
+    flat, masked = image.reshape(channels, rows * columns), len(inside) > 0
     sums = np.zeros((grid[0] * grid[1], 3 + channels), np.float64)
-    reach = (np.float32(1.25 * rows / grid[0]), np.float32(1.25 * columns / grid[1]))
     ramp, ends = np.arange(columns).astype(np.float32), np.empty(columns, np.int32)
-    distance, gap = np.empty(columns, np.float32), np.empty(columns, np.float32)
     cells = ((ramp + np.float32(0.5)) * grid[1] / columns).astype(np.int32)
-    masked = len(inside) > 0
     centres = _centres_inside(lines, inside, grid, cells, sums) if masked else _first_centres(image, grid)
+    reach = (np.float32(1.25 * rows / grid[0]), np.float32(1.25 * columns / grid[1]))
     low, high = np.empty(grid[0], np.float32), np.empty(grid[0], np.float32)
-    spans = (np.empty(len(sums), np.uint64), np.empty(len(sums), np.uint64), np.empty(len(sums), np.float32))
+    widest = min(columns, int(2 * reach[1]) + 2 * LANES)
+    starts, squares = np.empty(len(sums), np.uint64), np.empty(len(sums) * widest, np.float32)
+    numbers, middles, terms = np.empty_like(starts), np.empty(len(sums), np.float32), np.empty(len(sums), np.float32)
+    distance, gap = np.empty(columns, np.float32), np.empty(widest, np.float32)
     for sweep in range(sweeps):
         last = sweep == sweeps - 1
         for band in range(grid[0]):
             downs = centres[band * grid[1] : (band + 1) * grid[1], 0]
             low[band], high[band] = downs.min(), downs.max()
-        _find_spans(centres, reach[1], columns, spans)
+        width = find_spans(centres[:, 1], reach[1], weight, ramp, (starts, squares))
         for row in range(0 if last else sweep % stride, rows, 1 if last else stride):
-            line = labels[row]
-            first = np.int32(row * grid[0] // rows * grid[1])
+            line, first = labels[row], np.int32(row * grid[0] // rows * grid[1])
             for column in range(columns):
                 line[column] = first + cells[column]
-            distance[:] = np.inf
-            _assign_near(image, row, centres, (grid, reach, weight), (ramp, distance, line, spans, low, high, gap))
+                distance[column] = np.inf
+            count = _find_near(row, centres, (low, high), (grid, reach[0], weight), (numbers, middles, terms))
+            near, spans, origin = (numbers, middles, terms, count), (starts, squares, width), np.uint64(row * columns)
+            if channels == 1:
+                assign_line(flat[0], origin, near, spans, (distance, line))
+            else:
+                _assign_channels(flat, origin, centres, near, spans, (distance, line, gap))
             if masked:
                 _leave_out(inside[row], line)
             if not last:

@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from medray.graphs.slic_kernels import _add_scaled, _assign_row
+from medray.graphs.slic_kernels import LANES, _add_scaled, assign_line, find_spans
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -52,12 +52,13 @@ def blur_columns(lines: Any, weights: Any, out: Any) -> None:
             _add_scaled(target, before, after, weight)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _assign_near(values: Any, place: Any, centres: Any, frame: Any, work: Any) -> None:
-    """Every centre near one line against that line; `place` is its slice and row."""
+@numba.njit(inline="always")
+def _find_near(place: Any, centres: Any, bounds: Any, frame: Any, near: Any) -> Any:
+    """The centres whose reach a line is in, in their order, as `assign_line` takes them; `place`: slice and row."""
+    low, high = bounds
     grid, reach, weights = frame
-    ramp, distance, labels, spans, low, high = work
-    starts, ends, offsets = spans
+    numbers, middles, terms = near
+    count = np.uint64(0)
     for band in range(grid[0] * grid[1]):
         if place[0] < low[band, 0] - reach[0] or place[0] > high[band, 0] + reach[0]:
             continue
@@ -65,10 +66,10 @@ def _assign_near(values: Any, place: Any, centres: Any, frame: Any, work: Any) -
             continue
         for number in range(band * grid[2], (band + 1) * grid[2]):
             over, down = np.float32(place[0]) - centres[number, 0], np.float32(place[1]) - centres[number, 1]
-            if abs(over) <= reach[0] and abs(down) <= reach[1]:
-                line_term = weights[1] * down * down + weights[0] * over * over
-                terms = (centres[number, 3], offsets[number], line_term, weights[2], starts[number], ends[number])
-                _assign_row(values, ramp, distance, labels, np.int32(number), terms)
+            numbers[count], middles[count] = number, centres[number, 3]
+            terms[count] = weights[1] * down * down + weights[0] * over * over
+            count += np.uint64((abs(over) <= reach[0]) & (abs(down) <= reach[1]))
+    return count
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -130,17 +131,6 @@ def _find_bounds(centres: Any, grid: Any, low: Any, high: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _find_spans(centres: Any, reach: Any, columns: int, spans: Any) -> None:
-    """Columns that each centre reaches, first and end, and how far its middle is before the first of them."""
-    starts, ends, offsets = spans
-    for number in range(len(starts)):
-        start = max(0, int(np.ceil(centres[number, 2] - reach)))
-        end = min(columns, int(np.floor(centres[number, 2] + reach)) + 1)
-        starts[number], ends[number] = start, max(start, end)
-        offsets[number] = np.float32(start) - centres[number, 2]
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
 def _hide(line: Any, real: Any) -> None:
     for column in range(len(line)):
         line[column] = line[column] if real[column] else np.int32(-1)
@@ -169,23 +159,28 @@ def supervoxels(volume: Any, real: Any, plan: Any, sweeps: int, stride: int, lab
     reach = (
         np.float32(1.25 * slices / grid[0]), np.float32(1.25 * rows / grid[1]), np.float32(1.25 * columns / grid[2])
     )  # fmt: skip
-    spans = (np.empty(len(sums), np.uint64), np.empty(len(sums), np.uint64), np.empty(len(sums), np.float32))
     ramp = np.arange(columns).astype(np.float32)
     distance = np.empty(columns, np.float32)
     cells = ((ramp + np.float32(0.5)) * grid[2] / columns).astype(np.int32)
+    widest = min(columns, int(2 * reach[2]) + 2 * LANES)
+    starts, squares = np.empty(len(sums), np.uint64), np.empty(len(sums) * widest, np.float32)
+    numbers, middles, terms = np.empty_like(starts), np.empty(len(sums), np.float32), np.empty(len(sums), np.float32)
+    flat = volume.reshape(-1)
     for sweep in range(sweeps):
         last = sweep == sweeps - 1
         _find_bounds(centres, grid, low, high)
-        _find_spans(centres, reach[2], columns, spans)
+        width = find_spans(centres[:, 2], reach[2], weights[2], ramp, (starts, squares))
         for over in range(slices):
             for row in range(0 if last else (sweep + over) % stride, rows, 1 if last else stride):
                 line = labels[over, row]
                 first = np.int32((over * grid[0] // slices * grid[1] + row * grid[1] // rows) * grid[2])
                 for column in range(columns):
                     line[column] = first + cells[column]
-                distance[:] = np.inf
-                work = (ramp, distance, line, spans, low, high)
-                _assign_near(volume[over, row], (over, row), centres, (grid, reach, weights), work)
+                    distance[column] = np.inf
+                frame = (grid, reach, weights)
+                count = _find_near((over, row), centres, (low, high), frame, (numbers, middles, terms))
+                near, origin = (numbers, middles, terms, count), np.uint64((over * rows + row) * columns)
+                assign_line(flat, origin, near, (starts, squares, width), (distance, line))
                 if real.size:
                     _hide(line, real[over, row])
                 if not last:
