@@ -5,16 +5,16 @@ Pieces are 4-connected runs (see run_kernels) of one label. Deterministic. Label
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from medray.graphs.compiled import borrowing, kernel
 from medray.graphs.run_kernels import find_contacts, find_runs
 
 FILL = 32
 """Pixels that are written at once where a run is filled."""
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _root(parent: Any, piece: int) -> int:
     while parent[piece] != piece:
         parent[piece] = parent[parent[piece]]
@@ -22,14 +22,14 @@ def _root(parent: Any, piece: int) -> int:
     return piece
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _join(parent: Any, one: int, other: int) -> None:
     """The earlier one becomes the root: roots stand in raster order, and a parent before its children."""
     a, b = _root(parent, one), _root(parent, other)
     parent[max(a, b)] = min(a, b)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _number_roots(parent: Any) -> int:
     """Write the number of its root, counted 0 …, over each entry; the count."""
     count = 0
@@ -40,7 +40,7 @@ def _number_roots(parent: Any) -> int:
     return count
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _pieces(flat: Any, starts: Any, contacts: Any) -> Any:
     """The piece of each run, int32, numbered in raster order, and how many pieces there are."""
     pieces = np.arange(len(starts) - 1).astype(np.int32)
@@ -54,7 +54,7 @@ def _pieces(flat: Any, starts: Any, contacts: Any) -> Any:
     return pieces, _number_roots(pieces)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _measure(lines: Any, flat: Any, runs: Any, pieces: Any, count: int) -> Any:
     """Pixels (-1 outside the mask) and sums of the values of each piece; `lines` are the image's `running_sums`."""
     starts, first = runs
@@ -72,7 +72,7 @@ def _measure(lines: Any, flat: Any, runs: Any, pieces: Any, count: int) -> Any:
     return sizes, totals
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _link(one: int, other: int, sizes: Any, smallest: int, links: Any, count: Any) -> Any:
     """Write two neighbouring pieces down for each of them that is too small; how many links there are now.
 
@@ -85,7 +85,7 @@ def _link(one: int, other: int, sizes: Any, smallest: int, links: Any, count: An
     return count + np.uint32(differ & (sizes[other] < smallest))
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _small_links(pieces: Any, first: Any, contacts: Any, sizes: Any, smallest: int) -> Any:
     """Pairs of a piece that is too small and a neighbour, int32 (links, 2); a pair may stand there often."""
     links = np.empty((2 * (len(pieces) + contacts.shape[0]), 2), np.int32)
@@ -99,7 +99,7 @@ def _small_links(pieces: Any, first: Any, contacts: Any, sizes: Any, smallest: i
     return links[:count]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _choose(links: Any, sizes: Any, totals: Any) -> Any:
     """The neighbour of each small piece whose mean is nearest, the earlier one of two; the number of pieces for none.
 
@@ -121,7 +121,7 @@ def _choose(links: Any, sizes: Any, totals: Any) -> Any:
     return best
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _join_small(parent: Any, links: Any, sizes: Any, totals: Any, smallest: int) -> Any:
     """One round: each piece that is too small joins its best neighbour. The links of the next round."""
     best = _choose(links, sizes, totals)
@@ -144,7 +144,7 @@ def _join_small(parent: Any, links: Any, sizes: Any, totals: Any, smallest: int)
     return links[:left]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _fill(region: Any, start: int, end: int, flat: Any) -> None:
     """Write a run; what lies behind it is written later, so up to FILL pixels too many make no difference."""
     while start < end and start + FILL <= len(flat):
@@ -156,7 +156,7 @@ def _fill(region: Any, start: int, end: int, flat: Any) -> None:
         flat[index] = region
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _number(pieces: Any, parent: Any, sizes: Any, starts: Any, flat: Any) -> int:
     """Write the number of the region of each pixel, -1 outside the mask; how many regions there are."""
     regions, count = np.empty(len(parent), np.int32), 0
@@ -169,7 +169,7 @@ def _number(pieces: Any, parent: Any, sizes: Any, starts: Any, flat: Any) -> int
     return count
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def connect_runs(lines: Any, flat: Any, runs: Any, contacts: Any, smallest: int) -> int:
     """`connect` on any lattice: what touches within a line follows from the runs, all other contacts are given.
 
@@ -190,7 +190,7 @@ def connect_runs(lines: Any, flat: Any, runs: Any, contacts: Any, smallest: int)
     return _number(pieces, parent, sizes, starts, flat)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def connect(lines: Any, labels: Any, smallest: int) -> int:
     """Split labels into connected pieces, join pieces of fewer than `smallest` pixels to a neighbour, number the rest.
 

@@ -6,10 +6,11 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 from medray.errors import Reason, SampleError
+from medray.graphs.blur_kernels import mean_of_channels
 from medray.graphs.connectivity_kernels import connect
 from medray.graphs.plan import SlicPlan, block_labels, plan_slic
 from medray.graphs.run_kernels import running_sums
-from medray.graphs.slic_kernels import mean_of_channels, slic
+from medray.graphs.slic_kernels import slic
 from medray.graphs.texture import blurred
 from medray.image_settings import GraphRecipe
 

@@ -61,7 +61,7 @@ def sum_view(view: View, labels: Labels, recipe: GraphRecipe) -> RegionSums:
     runs: Runs = find_runs(labels)
     count, masked = int(labels.max()) + 1, view.inside is not None
     regions, colours = sum_regions((view.plane, view.channels), labels, runs, count, masked)
-    pairs, edges = sum_edges(view.channels, labels, regions, recipe.builder == "grid")
+    pairs, edges = sum_edges(view.channels, labels, runs, regions, recipe.builder == "grid")
     texture = patterns = np.empty((count, 0))
     if recipe.texture:
         texture = texture_sums(view.plane, labels, runs=runs, regions=count, inside=view.inside)

@@ -1,4 +1,4 @@
-"""Compiled loops of SLIC on images of one or several channels: blur, assignment and update of the centres.
+"""Compiled loops of SLIC on images of one or several channels: assignment and update of the centres.
 
 No fastmath: sums keep their order and nothing is fused, so that the same image gives the same labels on every machine.
 Every function takes C-contiguous writeable arrays of one type each, so that it has one signature and one cache entry:
@@ -9,71 +9,16 @@ Source: Achanta et al. 2012, SLIC superpixels, doi:10.1109/TPAMI.2012.120.
 
 from typing import Any
 
-import numba
 import numpy as np
 
-from medray.graphs.run_kernels import ONE, list_changes
+from medray.graphs.compiled import borrowing, kernel
+from medray.graphs.run_kernels import ONE, list_changes, words_for
 
-LARGEST = np.finfo(np.float32).max
 LANES = 8
 """Float32 values in a vector of AVX2."""
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def mean_of_channels(image: Any, out: Any) -> Any:
-    """Mean over the channels of a float32 (channels, rows * columns) image.
-
-    Returns:
-        How many values of the result are not finite.
-    """
-    bad = np.int32(0)
-    count = np.float32(image.shape[0])
-    out[:] = 0
-    for channel in range(image.shape[0]):
-        plane = image[channel]
-        for index in range(len(plane)):
-            out[index] += plane[index]
-    for index in range(len(out)):
-        out[index] /= count
-        bad += np.int32(0) if abs(out[index]) <= LARGEST else np.int32(1)
-    return bad
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _add_scaled(line: Any, before: Any, after: Any, weight: Any) -> None:
-    for index in range(len(line)):
-        line[index] += weight * (before[index] + after[index])
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def blur(image: Any, weights: Any, out: Any) -> None:
-    """Separable symmetric filter; the image goes on at its edges with its last value.
-
-    Args:
-        image: float32 (rows, columns).
-        weights: float32, of distance 0, 1, 2 …: the right half of the filter.
-        out: the same shape as image, another array.
-    """
-    rows, columns = image.shape
-    radius = len(weights) - 1
-    line = np.empty(columns + 2 * radius, np.float32)
-    inner = line[radius : radius + columns]
-    for row in range(rows):
-        inner[:] = 0
-        for step in range(radius + 1):
-            weight = weights[step] if step else weights[0] * np.float32(0.5)
-            _add_scaled(inner, image[max(row - step, 0)], image[min(row + step, rows - 1)], weight)
-        line[:radius] = inner[0]
-        line[radius + columns :] = inner[columns - 1]
-        target = out[row]
-        target[:] = 0
-        for step in range(radius + 1):
-            weight = weights[step] if step else weights[0] * np.float32(0.5)
-            before, after = line[radius - step : radius - step + columns], line[radius + step : radius + step + columns]
-            _add_scaled(target, before, after, weight)
-
-
-@numba.njit(inline="always")
+@borrowing
 def find_spans(middles: Any, reach: Any, weight: Any, ramp: Any, spans: Any) -> Any:
     """Where along a line each centre is looked at, and what its distance adds there, infinity beyond its reach.
 
@@ -112,7 +57,7 @@ def find_spans(middles: Any, reach: Any, weight: Any, ramp: Any, spans: Any) -> 
     return width
 
 
-@numba.njit(inline="always")
+@borrowing
 def assign_line(values: Any, origin: Any, near: Any, spans: Any, out: Any) -> None:
     """The centres near a line against it, one after the other: unsigned columns let LLVM make vectors of each.
 
@@ -124,8 +69,8 @@ def assign_line(values: Any, origin: Any, near: Any, spans: Any, out: Any) -> No
         spans: of `find_spans`, and the width.
         out: float32 least distances so far, int32 labels.
     """
-    numbers, middles, terms, count = near
-    starts, squares, width = spans
+    (numbers, middles, terms), count = near
+    (starts, squares), width = spans
     distance, labels = out
     for place in range(count):
         number, middle, term = numbers[place], middles[place], terms[place]
@@ -138,11 +83,11 @@ def assign_line(values: Any, origin: Any, near: Any, spans: Any, out: Any) -> No
             labels[start + index] = np.int32(number) if closer else labels[start + index]
 
 
-@numba.njit(inline="always")
+@borrowing
 def _assign_channels(image: Any, origin: Any, centres: Any, near: Any, spans: Any, out: Any) -> None:
     """`assign_line` for several channels, float32 (channels, pixels), whose squared differences count by their mean."""
-    numbers, _, terms, count = near
-    starts, squares, width = spans
+    (numbers, _, terms), count = near
+    (starts, squares), width = spans
     distance, labels, gap = out
     share = np.float32(1) / np.float32(image.shape[0])
     for place in range(count):
@@ -161,18 +106,19 @@ def _assign_channels(image: Any, origin: Any, centres: Any, near: Any, spans: An
             labels[start + index] = np.int32(number) if closer else labels[start + index]
 
 
-@numba.njit(inline="always")
-def _add_runs(lines: Any, labels: Any, row: int, ends: Any, sums: Any) -> None:
+@borrowing
+def _add_runs(lines: Any, labels: Any, row: int, work: Any, sums: Any) -> None:
     """Add one row to the sums (count, row, column, each channel's values) of its labels, run by run.
 
     Args:
         lines: of `running_sums`.
         labels: of the row.
         row: its number.
-        ends: int32 (columns,), to work in.
+        work: int32 (columns,) and `words_for` the columns, to work in.
         sums: in and out.
     """
-    count = list_changes(labels[1:], labels[:-1], 1, ends)
+    ends, marks = work
+    count = list_changes(labels[1:], labels[:-1], 1, ends, marks)
     ends[count] = len(labels)
     start = np.uint32(0)
     for run in range(count + ONE):
@@ -187,7 +133,7 @@ def _add_runs(lines: Any, labels: Any, row: int, ends: Any, sums: Any) -> None:
         start = end
 
 
-@numba.njit(inline="always")
+@borrowing
 def _find_near(row: int, centres: Any, bounds: Any, frame: Any, near: Any) -> Any:
     """The centres whose reach a row is in, in their order, as `assign_line` takes them; how many (uint64)."""
     low, high = bounds
@@ -203,7 +149,7 @@ def _find_near(row: int, centres: Any, bounds: Any, frame: Any, near: Any) -> An
     return count
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _move(centres: Any, sums: Any) -> None:
     """Centres to the means of their pixels; one without pixels stays where it is."""
     for number in range(centres.shape[0]):
@@ -214,7 +160,17 @@ def _move(centres: Any, sums: Any) -> None:
     sums[:] = 0
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
+def _find_bounds(centres: Any, grid: Any, bounds: Any) -> None:
+    """Lowest and highest row of the centres of each row of cells."""
+    low, high = bounds
+    for band in range(grid[0]):
+        low[band], high[band] = np.inf, -np.inf
+        for number in range(band * grid[1], (band + 1) * grid[1]):
+            low[band], high[band] = min(low[band], centres[number, 0]), max(high[band], centres[number, 0])
+
+
+@kernel
 def _first_centres(image: Any, grid: Any) -> Any:
     """Row, column and values of the middle of each cell."""
     channels, rows, columns = image.shape
@@ -228,16 +184,16 @@ def _first_centres(image: Any, grid: Any) -> Any:
     return centres
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _centres_inside(lines: Any, inside: Any, grid: Any, cells: Any, sums: Any) -> Any:
     """Means of what each cell has inside the mask. Of cells that lie half outside the others take what they reach."""
     rows, columns = inside.shape
-    line, ends = np.empty(columns, np.int32), np.empty(columns, np.int32)
+    line, work = np.empty(columns, np.int32), (np.empty(columns, np.int32), words_for(columns))
     for row in range(rows):
         first = np.int32(row * grid[0] // rows * grid[1])
         for column in range(columns):
             line[column] = first + cells[column] if inside[row, column] else np.int32(-1)
-        _add_runs(lines, line, row, ends, sums)
+        _add_runs(lines, line, row, work, sums)
     half = rows * columns / (2 * sums.shape[0])
     for number in range(sums.shape[0]):
         sums[number, 0] = sums[number, 0] if sums[number, 0] >= half else 0.0
@@ -246,13 +202,13 @@ def _centres_inside(lines: Any, inside: Any, grid: Any, cells: Any, sums: Any) -
     return centres
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _leave_out(inside: Any, labels: Any) -> None:
     for column in range(len(labels)):
         labels[column] = labels[column] if inside[column] else np.int32(-1)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def slic(view: Any, grid: Any, weight: Any, sweeps: int, stride: int, labels: Any) -> None:
     """Label each pixel with its nearest centre; regions may still fall into pieces.
 
@@ -270,37 +226,46 @@ def slic(view: Any, grid: Any, weight: Any, sweeps: int, stride: int, labels: An
     """
     image, lines, inside = view
     channels, rows, columns = image.shape
-    flat, masked = image.reshape(channels, rows * columns), len(inside) > 0
-    sums = np.zeros((grid[0] * grid[1], 3 + channels), np.float64)
-    ramp, ends = np.arange(columns).astype(np.float32), np.empty(columns, np.int32)
+    count, ramp = grid[0] * grid[1], np.arange(columns).astype(np.float32)
     cells = ((ramp + np.float32(0.5)) * grid[1] / columns).astype(np.int32)
-    centres = _centres_inside(lines, inside, grid, cells, sums) if masked else _first_centres(image, grid)
+    sums = np.zeros((count, 3 + channels), np.float64)
+    centres = _centres_inside(lines, inside, grid, cells, sums) if len(inside) else _first_centres(image, grid)
     reach = (np.float32(1.25 * rows / grid[0]), np.float32(1.25 * columns / grid[1]))
-    low, high = np.empty(grid[0], np.float32), np.empty(grid[0], np.float32)
     widest = min(columns, int(2 * reach[1]) + 2 * LANES)
-    starts, squares = np.empty(len(sums), np.uint64), np.empty(len(sums) * widest, np.float32)
-    numbers, middles, terms = np.empty_like(starts), np.empty(len(sums), np.float32), np.empty(len(sums), np.float32)
-    distance, gap = np.empty(columns, np.float32), np.empty(widest, np.float32)
-    for sweep in range(sweeps):
-        last = sweep == sweeps - 1
-        for band in range(grid[0]):
-            downs = centres[band * grid[1] : (band + 1) * grid[1], 0]
-            low[band], high[band] = downs.min(), downs.max()
-        width = find_spans(centres[:, 1], reach[1], weight, ramp, (starts, squares))
-        for row in range(0 if last else sweep % stride, rows, 1 if last else stride):
-            line, first = labels[row], np.int32(row * grid[0] // rows * grid[1])
-            for column in range(columns):
-                line[column] = first + cells[column]
-                distance[column] = np.inf
-            count = _find_near(row, centres, (low, high), (grid, reach[0], weight), (numbers, middles, terms))
-            near, spans, origin = (numbers, middles, terms, count), (starts, squares, width), np.uint64(row * columns)
-            if channels == 1:
-                assign_line(flat[0], origin, near, spans, (distance, line))
-            else:
-                _assign_channels(flat, origin, centres, near, spans, (distance, line, gap))
-            if masked:
-                _leave_out(inside[row], line)
-            if not last:
-                _add_runs(lines, line, row, ends, sums)
-        if not last:
-            _move(centres, sums)
+    spans = (np.empty(count, np.uint64), np.empty(count * widest, np.float32))
+    near = (np.empty(count, np.uint64), np.empty(count, np.float32), np.empty(count, np.float32))
+    bounds = (np.empty(grid[0], np.float32), np.empty(grid[0], np.float32))
+    lists = (np.empty(columns, np.int32), words_for(columns))
+    work = (ramp, cells, spans, near, bounds, (np.empty(columns, np.float32), np.empty(widest, np.float32)), lists)
+    for sweep in range(sweeps - 1):
+        _sweep(view, labels, (centres, sums), (grid, reach, weight), (sweep % stride, stride, True), work)
+        _move(centres, sums)
+    _sweep(view, labels, (centres, sums), (grid, reach, weight), (0, 1, False), work)
+
+
+@borrowing
+def _sweep(view: Any, labels: Any, nodes: Any, frame: Any, how: Any, work: Any) -> None:
+    """Label each stride-th row from the first on; where they are to move the centres, add the rows to their sums."""
+    image, lines, inside = view
+    centres, sums = nodes
+    grid, reach, weight = frame
+    first, stride, moving = how
+    ramp, cells, spans, near, bounds, (distance, gap), lists = work
+    channels, rows, columns = image.shape
+    flat = image.reshape(channels, rows * columns)
+    _find_bounds(centres, grid, bounds)
+    width = find_spans(centres[:, 1], reach[1], weight, ramp, spans)
+    for row in range(first, rows, stride):
+        line, cell = labels[row], np.int32(row * grid[0] // rows * grid[1])
+        for column in range(columns):
+            line[column] = cell + cells[column]
+            distance[column] = np.inf
+        count, origin = _find_near(row, centres, bounds, (grid, reach[0], weight), near), np.uint64(row * columns)
+        if channels == 1:
+            assign_line(flat[0], origin, (near, count), (spans, width), (distance, line))
+        else:
+            _assign_channels(flat, origin, centres, (near, count), (spans, width), (distance, line, gap))
+        if len(inside):
+            _leave_out(inside[row], line)
+        if moving:
+            _add_runs(lines, line, row, lists, sums)

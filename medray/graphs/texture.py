@@ -5,8 +5,8 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 
+from medray.graphs.blur_kernels import blur
 from medray.graphs.features import BAND_SIGMAS, GRADIENT_SIGMAS, HISTOGRAM_EDGES, PATTERN
-from medray.graphs.slic_kernels import blur
 from medray.graphs.texture_kernels import count_patterns, count_values, sum_band, sum_gradients
 
 Taps = Float32[np.ndarray, " taps"]

@@ -8,13 +8,14 @@ Source: Achanta et al. 2012, SLIC superpixels, doi:10.1109/TPAMI.2012.120.
 
 from typing import Any
 
-import numba
 import numpy as np
 
-from medray.graphs.slic_kernels import LANES, _add_scaled, assign_line, find_spans
+from medray.graphs.blur_kernels import add_scaled
+from medray.graphs.compiled import borrowing, kernel
+from medray.graphs.slic_kernels import LANES, assign_line, find_spans
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def blur_lines(volume: Any, weights: Any, out: Any) -> None:
     """Symmetric filter along the middle axis; the volume goes on at its ends with its last value.
 
@@ -31,10 +32,10 @@ def blur_lines(volume: Any, weights: Any, out: Any) -> None:
             for step in range(len(weights)):
                 weight = weights[step] if step else weights[0] * np.float32(0.5)
                 before, after = volume[block, max(place - step, 0)], volume[block, min(place + step, length - 1)]
-                _add_scaled(target, before, after, weight)
+                add_scaled(target, before, after, weight)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def blur_columns(lines: Any, weights: Any, out: Any) -> None:
     """The same along the last axis of float32 (lines, columns)."""
     count, columns = lines.shape
@@ -49,10 +50,10 @@ def blur_columns(lines: Any, weights: Any, out: Any) -> None:
         for step in range(radius + 1):
             weight = weights[step] if step else weights[0] * np.float32(0.5)
             before, after = wide[radius - step : radius - step + columns], wide[radius + step : radius + step + columns]
-            _add_scaled(target, before, after, weight)
+            add_scaled(target, before, after, weight)
 
 
-@numba.njit(inline="always")
+@borrowing
 def _find_near(place: Any, centres: Any, bounds: Any, frame: Any, near: Any) -> Any:
     """The centres whose reach a line is in, in their order, as `assign_line` takes them; `place`: slice and row."""
     low, high = bounds
@@ -72,7 +73,7 @@ def _find_near(place: Any, centres: Any, bounds: Any, frame: Any, near: Any) -> 
     return count
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _add_runs(values: Any, labels: Any, place: Any, sums: Any) -> None:
     """Add one line to the sums (count, slice, row, column, value) of its labels, run by run."""
     start, columns = 0, len(values)
@@ -93,7 +94,7 @@ def _add_runs(values: Any, labels: Any, place: Any, sums: Any) -> None:
         start = end
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _move(centres: Any, sums: Any) -> None:
     """Centres to the means of their voxels; one without voxels stays where it is."""
     for number in range(centres.shape[0]):
@@ -104,7 +105,7 @@ def _move(centres: Any, sums: Any) -> None:
     sums[:] = 0
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _first_centres(volume: Any, real: Any, grid: Any) -> Any:
     """Middles of the grid's cells. One that is not real has an infinite value: it takes no voxel from others, keeps
     those of its cell that no other reaches, and moves to them.
@@ -121,7 +122,7 @@ def _first_centres(volume: Any, real: Any, grid: Any) -> Any:
     return centres
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _find_bounds(centres: Any, grid: Any, low: Any, high: Any) -> None:
     """Lowest and highest slice and row of the centres of each line of cells."""
     for band in range(len(low)):
@@ -130,13 +131,13 @@ def _find_bounds(centres: Any, grid: Any, low: Any, high: Any) -> None:
             low[band, axis], high[band, axis] = ours[:, axis].min(), ours[:, axis].max()
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _hide(line: Any, real: Any) -> None:
     for column in range(len(line)):
         line[column] = line[column] if real[column] else np.int32(-1)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def supervoxels(volume: Any, real: Any, plan: Any, sweeps: int, stride: int, labels: Any) -> None:
     """Label each real voxel with its nearest centre; regions may still fall into pieces.
 
@@ -179,8 +180,8 @@ def supervoxels(volume: Any, real: Any, plan: Any, sweeps: int, stride: int, lab
                     distance[column] = np.inf
                 frame = (grid, reach, weights)
                 count = _find_near((over, row), centres, (low, high), frame, (numbers, middles, terms))
-                near, origin = (numbers, middles, terms, count), np.uint64((over * rows + row) * columns)
-                assign_line(flat, origin, near, (starts, squares, width), (distance, line))
+                near, origin = ((numbers, middles, terms), count), np.uint64((over * rows + row) * columns)
+                assign_line(flat, origin, near, ((starts, squares), width), (distance, line))
                 if real.size:
                     _hide(line, real[over, row])
                 if not last:
