@@ -44,14 +44,20 @@ def _number_roots(parent: Any) -> int:
 def _pieces(flat: Any, starts: Any, contacts: Any) -> Any:
     """The piece of each run, int32, numbered in raster order, and how many pieces there are."""
     pieces = np.arange(len(starts) - 1).astype(np.int32)
-    within, count = np.empty_like(contacts), np.uint32(0)
+    _join_runs(flat, starts, contacts, np.empty_like(contacts), pieces)
+    return pieces, _number_roots(pieces)
+
+
+@borrowing
+def _join_runs(flat: Any, starts: Any, contacts: Any, within: Any, pieces: Any) -> None:
+    """Join runs of one label that touch, which are listed in `within` first."""
+    count = np.uint32(0)
     for contact in range(contacts.shape[0]):
         above, below = contacts[contact, 0], contacts[contact, 1]
         within[count, 0], within[count, 1] = above, below
         count += np.uint32(flat[starts[above]] == flat[starts[below]])
     for contact in range(count):
         _join(pieces, within[contact, 0], within[contact, 1])
-    return pieces, _number_roots(pieces)
 
 
 @kernel
@@ -85,10 +91,18 @@ def _link(one: int, other: int, sizes: Any, smallest: int, links: Any, count: An
     return count + np.uint32(differ & (sizes[other] < smallest))
 
 
-@kernel
-def _small_links(pieces: Any, first: Any, contacts: Any, sizes: Any, smallest: int) -> Any:
-    """Pairs of a piece that is too small and a neighbour, int32 (links, 2); a pair may stand there often."""
-    links = np.empty((2 * (len(pieces) + contacts.shape[0]), 2), np.int32)
+@borrowing
+def _list_links(pieces: Any, first: Any, contacts: Any, small: Any, links: Any) -> Any:
+    """Write pairs of a piece that is too small and a neighbour; a pair may stand there often. How many there are.
+
+    Args:
+        pieces: of each run.
+        first: of `find_runs`.
+        contacts: pairs of runs that touch from line to line.
+        small: sizes of the pieces, and the smallest that is large enough.
+        links: int32 (links, 2), out.
+    """
+    sizes, smallest = small
     count = np.uint32(0)
     for line in range(len(first) - 1):
         for run in range(first[line] + 1, first[line + 1]):
@@ -96,7 +110,7 @@ def _small_links(pieces: Any, first: Any, contacts: Any, sizes: Any, smallest: i
     for contact in range(contacts.shape[0]):
         one, other = pieces[contacts[contact, 0]], pieces[contacts[contact, 1]]
         count = _link(one, other, sizes, smallest, links, count)
-    return links[:count]
+    return count
 
 
 @kernel
@@ -121,10 +135,9 @@ def _choose(links: Any, sizes: Any, totals: Any) -> Any:
     return best
 
 
-@kernel
-def _join_small(parent: Any, links: Any, sizes: Any, totals: Any, smallest: int) -> Any:
-    """One round: each piece that is too small joins its best neighbour. The links of the next round."""
-    best = _choose(links, sizes, totals)
+@borrowing
+def _join_small(parent: Any, best: Any, links: Any, sizes: Any, totals: Any, smallest: int) -> Any:
+    """One round: each piece that is too small joins its best neighbour. How many links are left for the next round."""
     for piece in range(len(parent)):
         if best[piece] < len(parent):
             one, other = _root(parent, piece), _root(parent, best[piece])
@@ -141,7 +154,7 @@ def _join_small(parent: Any, links: Any, sizes: Any, totals: Any, smallest: int)
         piece, other = parent[links[link, 0]], parent[links[link, 1]]
         links[left, 0], links[left, 1] = piece, other
         left += np.uint32((piece != other) & (sizes[piece] < smallest))
-    return links[:left]
+    return left
 
 
 @borrowing
@@ -156,16 +169,19 @@ def _fill(region: Any, start: int, end: int, flat: Any) -> None:
         flat[index] = region
 
 
-@kernel
+@borrowing
 def _number(pieces: Any, parent: Any, sizes: Any, starts: Any, flat: Any) -> int:
-    """Write the number of the region of each pixel, -1 outside the mask; how many regions there are."""
-    regions, count = np.empty(len(parent), np.int32), 0
+    """Write the number of the region of each pixel, -1 outside the mask; how many regions there are.
+
+    The numbers of the regions of pieces take the place of their parents.
+    """
+    count = 0
     for piece in range(len(parent)):
         is_first = parent[piece] == piece and sizes[piece] >= 0
-        regions[piece] = count if is_first else regions[parent[piece]] if sizes[piece] >= 0 else -1
+        parent[piece] = count if is_first else parent[parent[piece]] if sizes[piece] >= 0 else -1
         count += is_first
     for run in range(len(pieces)):
-        _fill(regions[pieces[run]], starts[run], starts[run + 1], flat)
+        _fill(parent[pieces[run]], starts[run], starts[run + 1], flat)
     return count
 
 
@@ -183,10 +199,12 @@ def connect_runs(lines: Any, flat: Any, runs: Any, contacts: Any, smallest: int)
     starts, first = runs
     pieces, count = _pieces(flat, starts, contacts)
     sizes, totals = _measure(lines, flat, runs, pieces, count)
-    links = _small_links(pieces, first, contacts, sizes, smallest)
+    links = np.empty((2 * (len(pieces) + contacts.shape[0]), 2), np.int32)
+    left = _list_links(pieces, first, contacts, (sizes, smallest), links)
     parent = np.arange(count).astype(np.int32)
-    while len(links):
-        links = _join_small(parent, links, sizes, totals, smallest)
+    while left:
+        best = _choose(links[:left], sizes, totals)
+        left = _join_small(parent, best, links[:left], sizes, totals, smallest)
     return _number(pieces, parent, sizes, starts, flat)
 
 
