@@ -48,6 +48,31 @@ def blur(image: Any, weights: Any, out: Any) -> None:
     _blur_rows(image, weights, np.empty(image.shape[1] + 2 * (len(weights) - 1), np.float32), out)
 
 
+@kernel
+def blur_inside(image: Any, weights: Any, inside: Any, out: Any) -> None:
+    """`blur` of the pixels inside a mask alone, whose weights then sum to 1, and 0 outside.
+
+    Args:
+        image: float32 (rows, columns), 0 outside the mask.
+        weights: as of `blur`.
+        inside: bool (rows, columns); (0, 0) where all pixels are.
+        out: the same shape as image, another array.
+    """
+    blur(image, weights, out)
+    if len(inside):
+        share = np.empty_like(out)
+        blur(inside.astype(np.float32), weights, share)
+        _divide(inside, share, out)
+
+
+@borrowing
+def _divide(inside: Any, share: Any, out: Any) -> None:
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            mended = out[row, column] / share[row, column]
+            out[row, column] = mended if inside[row, column] else np.float32(0)
+
+
 @borrowing
 def _blur_rows(image: Any, weights: Any, line: Any, out: Any) -> None:
     """Down the columns into `line`, which holds a row and its continuations, and along that into a row of `out`."""

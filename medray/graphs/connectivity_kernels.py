@@ -106,10 +106,13 @@ def _list_links(pieces: Any, first: Any, contacts: Any, small: Any, links: Any) 
     count = np.uint32(0)
     for line in range(len(first) - 1):
         for run in range(first[line] + 1, first[line + 1]):
-            count = _link(pieces[run - 1], pieces[run], sizes, smallest, links, count)
+            one, other = pieces[run - 1], pieces[run]
+            if min(sizes[one], sizes[other]) < smallest:
+                count = _link(one, other, sizes, smallest, links, count)
     for contact in range(contacts.shape[0]):
         one, other = pieces[contacts[contact, 0]], pieces[contacts[contact, 1]]
-        count = _link(one, other, sizes, smallest, links, count)
+        if min(sizes[one], sizes[other]) < smallest:
+            count = _link(one, other, sizes, smallest, links, count)
     return count
 
 

@@ -212,3 +212,11 @@ def _sorted_by(nodes: Any, slots: Any, count: int) -> Any:
         order[ends[node]] = slots[place]
         ends[node] += 1
     return order
+
+
+@borrowing
+def describe_boundaries(edges: Any, side: float, out: Any) -> None:
+    """The stored edge features of float64 (edges, 3) sums into float32 (edges, 2); `side`: sqrt(M) of features.py."""
+    for edge in range(edges.shape[0]):
+        out[edge, 0] = edges[edge, LENGTH] / side
+        out[edge, 1] = edges[edge, CONTRAST] / max(edges[edge, PAIRS], 1.0)
