@@ -19,91 +19,105 @@ LANES = 8
 
 
 @borrowing
-def find_spans(middles: Any, reach: Any, weight: Any, ramp: Any, spans: Any) -> Any:
-    """Where along a line each centre is looked at, and what its distance adds there, infinity beyond its reach.
-
-    All centres get the same width, and a multiple of LANES where the line is that long: loops over it leave no rest.
-
-    Args:
-        middles: float32, columns of the centres; infinite ones are never looked at.
-        reach: float32, columns.
-        weight: float32, of squared distances.
-        ramp: float32 (columns,): 0, 1, 2 …
-        spans: uint64 first columns, and float32 weighted squares of the distance, one width of them a centre; out.
+def _span(middle: Any, reach: Any, columns: int) -> Any:
+    """Columns that a centre reaches.
 
     Returns:
-        The width, uint64.
+        The first one, and how many are looked at (uint64): whole vectors, where the row is that long; how many of these
+        are within reach, and how far the centre is before the first of them (float32).
     """
-    starts, squares = spans
-    columns, most = len(ramp), 0
-    for number in range(len(middles)):
-        if middles[number] <= columns:
-            first = max(0, int(np.ceil(middles[number] - reach)))
-            most = max(most, min(columns, int(np.floor(middles[number] + reach)) + 1) - first)
-    width = np.uint64(min(columns, (most + LANES - 1) // LANES * LANES))
-    for number in range(len(middles)):
-        middle = middles[number]
-        if middle > columns:
-            starts[number] = 0
-            continue
-        first = max(0, int(np.ceil(middle - reach)))
-        start = np.uint64(max(0, min(first, columns - int(width))))
-        low, high = np.float32(first), np.float32(min(columns, int(np.floor(middle + reach)) + 1))
-        starts[number], place = start, np.uint64(number) * width
-        for index in range(width):
-            across = (ramp[start + index] - low) + (low - middle)
-            within = (ramp[start + index] >= low) & (ramp[start + index] < high)
-            squares[place + index] = weight * (across * across) if within else np.float32(np.inf)
-    return width
+    first, end = max(0, int(np.ceil(middle - reach))), min(columns, int(np.floor(middle + reach)) + 1)
+    width = min(columns - first, (max(0, end - first) + LANES - 1) // LANES * LANES)
+    return np.uint64(first), np.uint64(width), np.float32(end - first), np.float32(first) - middle
 
 
 @borrowing
-def assign_line(values: Any, origin: Any, near: Any, spans: Any, out: Any) -> None:
-    """The centres near a line against it, one after the other: unsigned columns let LLVM make vectors of each.
+def _assign_rows(values: Any, rows: Any, span: Any, centre: Any, out: Any) -> None:
+    """One centre against the rows of one channel that it reaches.
+
+    The loop over columns stands in the loop over rows, and reads and writes the same places of three arrays: so LLVM
+    asks once a centre, not once a row, whether the arrays overlap, and makes vectors of rows of 8 pixels, too.
 
     Args:
-        values: float32, of all lines.
-        origin: uint64, where this one begins.
-        near: numbers (uint64), values (float32) and weighted squared distances from the line (float32) of the centres,
-            and how many there are.
-        spans: of `find_spans`, and the width.
-        out: float32 least distances so far, int32 labels.
+        values: float32 (pixels,).
+        rows: first one, end and stride, and columns of the plane.
+        span: of `_span`.
+        centre: number (int32), row, value, what its distance from the plane adds, reach and weights.
+        out: float32 least distances so far and int32 labels, both (pixels,).
     """
-    (numbers, middles, terms), count = near
-    (starts, squares), width = spans
+    first, end, stride, columns = rows
+    start, width, within, offset = span
+    number, middle, value, apart, reach, weight, weight_across = centre
     distance, labels = out
-    for place in range(count):
-        number, middle, term = numbers[place], middles[place], terms[place]
-        start, first = starts[number], number * width
-        for index in range(width):
-            difference = values[origin + start + index] - middle
-            found = difference * difference + (squares[first + index] + term)
-            closer = found < distance[start + index]
-            distance[start + index] = found if closer else distance[start + index]
-            labels[start + index] = np.int32(number) if closer else labels[start + index]
+    for row in range(first, end, stride):
+        down = np.float32(row) - middle
+        if abs(down) <= reach:
+            at, term = np.uint64(row * columns) + start, weight * down * down + apart
+            for index in range(width):
+                column = np.float32(np.int32(index))
+                across, difference = column + offset, values[at + index] - value
+                found = difference * difference + (weight_across * (across * across) + term)
+                closer = (found < distance[at + index]) & (column < within)
+                distance[at + index] = found if closer else distance[at + index]
+                labels[at + index] = number if closer else labels[at + index]
 
 
 @borrowing
-def _assign_channels(image: Any, origin: Any, centres: Any, near: Any, spans: Any, out: Any) -> None:
-    """`assign_line` for several channels, float32 (channels, pixels), whose squared differences count by their mean."""
-    (numbers, _, terms), count = near
-    (starts, squares), width = spans
-    distance, labels, gap = out
-    share = np.float32(1) / np.float32(image.shape[0])
-    for place in range(count):
-        number, term = numbers[place], terms[place]
-        start, first = starts[number], number * width
-        gap[:] = 0
-        for channel in range(image.shape[0]):
-            middle = centres[number, 2 + channel]
-            for index in range(width):
-                difference = image[channel, origin + start + index] - middle
-                gap[index] += difference * difference
-        for index in range(width):
-            found = gap[index] * share + (squares[first + index] + term)
-            closer = found < distance[start + index]
-            distance[start + index] = found if closer else distance[start + index]
-            labels[start + index] = np.int32(number) if closer else labels[start + index]
+def _add_gap(values: Any, at: Any, middle: Any, gap: Any) -> None:
+    for index in range(np.uint64(len(gap))):
+        difference = values[at + index] - middle
+        gap[index] += difference * difference
+
+
+@borrowing
+def _assign_gaps(gap: Any, at: Any, terms: Any, out: Any) -> None:
+    """A row for several channels: the squared differences are summed already, and count by their mean."""
+    number, share, row_term, weight, within, offset = terms
+    distance, labels = out
+    for index in range(np.uint64(len(gap))):
+        column = np.float32(np.int32(index))
+        across = column + offset
+        found = gap[index] * share + (weight * (across * across) + row_term)
+        closer = (found < distance[at + index]) & (column < within)
+        distance[at + index] = found if closer else distance[at + index]
+        labels[at + index] = number if closer else labels[at + index]
+
+
+@borrowing
+def assign_centre(image: Any, centre: Any, frame: Any, rows: Any, out: Any) -> None:
+    """One centre against all that it reaches of a plane.
+
+    Args:
+        image: float32 (channels, pixels).
+        centre: number (int32), row, column, what its distance from the plane adds (float32), and its values, float32
+            (channels,).
+        frame: rows and columns that a centre reaches, weights of squared rows and columns (float32), and columns of the
+            plane.
+        rows: of the plane: the first one, their end, and the stride.
+        out: float32 least distances so far and int32 labels, both (pixels,), and float32 (columns,) to work in.
+    """
+    number, middle, column, apart, values = centre
+    (reach, reach_across), (weight, weight_across), columns = frame
+    first, end, stride = rows
+    distance, labels, work = out
+    span = _span(column, reach_across, columns)
+    first += max(0, int(middle - reach) - first) // stride * stride
+    end = min(end, int(middle + reach) + 2)
+    if len(values) == 1:
+        one = (number, middle, values[0], apart, reach, weight, weight_across)
+        _assign_rows(image[0], (first, end, stride, columns), span, one, (distance, labels))
+        return
+    start, width, within, offset = span
+    share, gap = np.float32(1) / np.float32(len(values)), work[:width]
+    for row in range(first, end, stride):
+        down = np.float32(row) - middle
+        if abs(down) <= reach:
+            at = np.uint64(row * columns) + start
+            gap[:] = 0
+            for channel in range(len(values)):
+                _add_gap(image[channel], at, values[channel], gap)
+            terms = (number, share, weight * down * down + apart, weight_across, within, offset)
+            _assign_gaps(gap, at, terms, (distance, labels))
 
 
 @borrowing
@@ -134,22 +148,6 @@ def _add_runs(lines: Any, labels: Any, row: int, work: Any, sums: Any) -> None:
 
 
 @borrowing
-def _find_near(row: int, centres: Any, bounds: Any, frame: Any, near: Any) -> Any:
-    """The centres whose reach a row is in, in their order, as `assign_line` takes them; how many (uint64)."""
-    low, high = bounds
-    grid, reach, weight = frame
-    numbers, middles, terms = near
-    count = np.uint64(0)
-    for band in range(grid[0]):
-        if low[band] - reach <= row <= high[band] + reach:
-            for number in range(band * grid[1], (band + 1) * grid[1]):
-                down = np.float32(row) - centres[number, 0]
-                numbers[count], middles[count], terms[count] = number, centres[number, 2], weight * down * down
-                count += np.uint64(abs(down) <= reach)
-    return count
-
-
-@borrowing
 def _move(centres: Any, sums: Any) -> None:
     """Centres to the means of their pixels; one without pixels stays where it is."""
     for number in range(centres.shape[0]):
@@ -158,16 +156,6 @@ def _move(centres: Any, sums: Any) -> None:
             for part in range(centres.shape[1]):
                 centres[number, part] = np.float32(sums[number, part + 1] / count)
     sums[:] = 0
-
-
-@borrowing
-def _find_bounds(centres: Any, grid: Any, bounds: Any) -> None:
-    """Lowest and highest row of the centres of each row of cells."""
-    low, high = bounds
-    for band in range(grid[0]):
-        low[band], high[band] = np.inf, -np.inf
-        for number in range(band * grid[1], (band + 1) * grid[1]):
-            low[band], high[band] = min(low[band], centres[number, 0]), max(high[band], centres[number, 0])
 
 
 @kernel
@@ -226,46 +214,39 @@ def slic(view: Any, grid: Any, weight: Any, sweeps: int, stride: int, labels: An
     """
     image, lines, inside = view
     channels, rows, columns = image.shape
-    count, ramp = grid[0] * grid[1], np.arange(columns).astype(np.float32)
-    cells = ((ramp + np.float32(0.5)) * grid[1] / columns).astype(np.int32)
-    sums = np.zeros((count, 3 + channels), np.float64)
+    cells = ((np.arange(columns).astype(np.float32) + np.float32(0.5)) * grid[1] / columns).astype(np.int32)
+    sums = np.zeros((grid[0] * grid[1], 3 + channels), np.float64)
     centres = _centres_inside(lines, inside, grid, cells, sums) if len(inside) else _first_centres(image, grid)
     reach = (np.float32(1.25 * rows / grid[0]), np.float32(1.25 * columns / grid[1]))
-    widest = min(columns, int(2 * reach[1]) + 2 * LANES)
-    spans = (np.empty(count, np.uint64), np.empty(count * widest, np.float32))
-    near = (np.empty(count, np.uint64), np.empty(count, np.float32), np.empty(count, np.float32))
-    bounds = (np.empty(grid[0], np.float32), np.empty(grid[0], np.float32))
+    work = (cells, np.empty((rows, columns), np.float32), np.empty(columns, np.float32))
     lists = (np.empty(columns, np.int32), words_for(columns))
-    work = (ramp, cells, spans, near, bounds, (np.empty(columns, np.float32), np.empty(widest, np.float32)), lists)
     for sweep in range(sweeps - 1):
-        _sweep(view, labels, (centres, sums), (grid, reach, weight), (sweep % stride, stride, True), work)
+        _sweep(view, labels, centres, (grid, reach, weight), (sweep % stride, stride), work)
+        for row in range(sweep % stride, rows, stride):
+            _add_runs(lines, labels[row], row, lists, sums)
         _move(centres, sums)
-    _sweep(view, labels, (centres, sums), (grid, reach, weight), (0, 1, False), work)
+    _sweep(view, labels, centres, (grid, reach, weight), (0, 1), work)
 
 
 @borrowing
-def _sweep(view: Any, labels: Any, nodes: Any, frame: Any, how: Any, work: Any) -> None:
-    """Label each stride-th row from the first on; where they are to move the centres, add the rows to their sums."""
-    image, lines, inside = view
-    centres, sums = nodes
+def _sweep(view: Any, labels: Any, centres: Any, frame: Any, step: Any, work: Any) -> None:
+    """Label each stride-th row from the first on."""
+    image, _, inside = view
     grid, reach, weight = frame
-    first, stride, moving = how
-    ramp, cells, spans, near, bounds, (distance, gap), lists = work
+    first, stride = step
+    cells, distance, gap = work
     channels, rows, columns = image.shape
-    flat = image.reshape(channels, rows * columns)
-    _find_bounds(centres, grid, bounds)
-    width = find_spans(centres[:, 1], reach[1], weight, ramp, spans)
     for row in range(first, rows, stride):
-        line, cell = labels[row], np.int32(row * grid[0] // rows * grid[1])
+        cell = np.int32(row * grid[0] // rows * grid[1])
         for column in range(columns):
-            line[column] = cell + cells[column]
-            distance[column] = np.inf
-        count, origin = _find_near(row, centres, bounds, (grid, reach[0], weight), near), np.uint64(row * columns)
-        if channels == 1:
-            assign_line(flat[0], origin, (near, count), (spans, width), (distance, line))
-        else:
-            _assign_channels(flat, origin, centres, (near, count), (spans, width), (distance, line, gap))
-        if len(inside):
-            _leave_out(inside[row], line)
-        if moving:
-            _add_runs(lines, line, row, lists, sums)
+            labels[row, column] = cell + cells[column]
+            distance[row, column] = np.inf
+    flat, out = image.reshape(channels, rows * columns), (distance.reshape(-1), labels.reshape(-1), gap)
+    for number in range(len(centres)):
+        row, column, values = centres[number, 0], centres[number, 1], centres[number, 2:]
+        if column <= columns:  # infinitely far, where its cell lies outside the mask
+            centre = (np.int32(number), row, column, np.float32(0), values)
+            assign_centre(flat, centre, (reach, (weight, weight), columns), (first, rows, stride), out)
+    if len(inside):
+        for row in range(first, rows, stride):
+            _leave_out(inside[row], labels[row])

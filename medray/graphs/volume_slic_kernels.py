@@ -12,7 +12,7 @@ import numpy as np
 
 from medray.graphs.blur_kernels import add_scaled
 from medray.graphs.compiled import borrowing, kernel
-from medray.graphs.slic_kernels import LANES, assign_line, find_spans
+from medray.graphs.slic_kernels import assign_centre
 
 
 @borrowing
@@ -54,23 +54,16 @@ def blur_columns(lines: Any, weights: Any, out: Any) -> None:
 
 
 @borrowing
-def _find_near(place: Any, centres: Any, bounds: Any, frame: Any, near: Any) -> Any:
-    """The centres whose reach a line is in, in their order, as `assign_line` takes them; `place`: slice and row."""
-    low, high = bounds
-    grid, reach, weights = frame
-    numbers, middles, terms = near
-    count = np.uint64(0)
-    for band in range(grid[0] * grid[1]):
-        if place[0] < low[band, 0] - reach[0] or place[0] > high[band, 0] + reach[0]:
-            continue
-        if place[1] < low[band, 1] - reach[1] or place[1] > high[band, 1] + reach[1]:
-            continue
-        for number in range(band * grid[2], (band + 1) * grid[2]):
-            over, down = np.float32(place[0]) - centres[number, 0], np.float32(place[1]) - centres[number, 1]
-            numbers[count], middles[count] = number, centres[number, 3]
-            terms[count] = weights[1] * down * down + weights[0] * over * over
-            count += np.uint64((abs(over) <= reach[0]) & (abs(down) <= reach[1]))
-    return count
+def _assign_near(values: Any, over: int, centres: Any, frame: Any, rows: Any, out: Any) -> None:
+    """Every centre near one slice against it; `rows`, `out`: of `assign_centre`."""
+    reach, weights, columns = frame
+    for number in range(len(centres)):
+        apart = np.float32(over) - centres[number, 0]
+        if abs(apart) <= reach[0]:
+            place = (np.int32(number), centres[number, 1], centres[number, 2], weights[0] * apart * apart)
+            centre = (*place, centres[number, 3:])
+            planar = ((reach[1], reach[2]), (weights[1], weights[2]), columns)
+            assign_centre(values, centre, planar, rows, out)
 
 
 @borrowing
@@ -123,15 +116,6 @@ def _first_centres(volume: Any, real: Any, grid: Any) -> Any:
 
 
 @borrowing
-def _find_bounds(centres: Any, grid: Any, low: Any, high: Any) -> None:
-    """Lowest and highest slice and row of the centres of each line of cells."""
-    for band in range(len(low)):
-        ours = centres[band * grid[2] : (band + 1) * grid[2]]
-        for axis in range(2):
-            low[band, axis], high[band, axis] = ours[:, axis].min(), ours[:, axis].max()
-
-
-@borrowing
 def _hide(line: Any, real: Any) -> None:
     for column in range(len(line)):
         line[column] = line[column] if real[column] else np.int32(-1)
@@ -156,35 +140,37 @@ def supervoxels(volume: Any, real: Any, plan: Any, sweeps: int, stride: int, lab
     grid, weights = plan
     centres = _first_centres(volume, real, grid)
     sums = np.zeros((centres.shape[0], 5), np.float64)
-    low, high = np.empty((grid[0] * grid[1], 2), np.float32), np.empty((grid[0] * grid[1], 2), np.float32)
     reach = (
         np.float32(1.25 * slices / grid[0]), np.float32(1.25 * rows / grid[1]), np.float32(1.25 * columns / grid[2])
     )  # fmt: skip
-    ramp = np.arange(columns).astype(np.float32)
-    distance = np.empty(columns, np.float32)
-    cells = ((ramp + np.float32(0.5)) * grid[2] / columns).astype(np.int32)
-    widest = min(columns, int(2 * reach[2]) + 2 * LANES)
-    starts, squares = np.empty(len(sums), np.uint64), np.empty(len(sums) * widest, np.float32)
-    numbers, middles, terms = np.empty_like(starts), np.empty(len(sums), np.float32), np.empty(len(sums), np.float32)
-    flat = volume.reshape(-1)
-    for sweep in range(sweeps):
-        last = sweep == sweeps - 1
-        _find_bounds(centres, grid, low, high)
-        width = find_spans(centres[:, 2], reach[2], weights[2], ramp, (starts, squares))
+    cells = ((np.arange(columns).astype(np.float32) + np.float32(0.5)) * grid[2] / columns).astype(np.int32)
+    work = (cells, np.empty((rows, columns), np.float32), np.empty(columns, np.float32))
+    for sweep in range(sweeps - 1):
+        _sweep((volume, real), labels, centres, (grid, reach, weights), (sweep, stride), work)
         for over in range(slices):
-            for row in range(0 if last else (sweep + over) % stride, rows, 1 if last else stride):
-                line = labels[over, row]
-                first = np.int32((over * grid[0] // slices * grid[1] + row * grid[1] // rows) * grid[2])
-                for column in range(columns):
-                    line[column] = first + cells[column]
-                    distance[column] = np.inf
-                frame = (grid, reach, weights)
-                count = _find_near((over, row), centres, (low, high), frame, (numbers, middles, terms))
-                near, origin = ((numbers, middles, terms), count), np.uint64((over * rows + row) * columns)
-                assign_line(flat, origin, near, ((starts, squares), width), (distance, line))
-                if real.size:
-                    _hide(line, real[over, row])
-                if not last:
-                    _add_runs(volume[over, row], line, (over, row), sums)
-        if not last:
-            _move(centres, sums)
+            for row in range((sweep + over) % stride, rows, stride):
+                _add_runs(volume[over, row], labels[over, row], (over, row), sums)
+        _move(centres, sums)
+    _sweep((volume, real), labels, centres, (grid, reach, weights), (0, 1), work)
+
+
+@borrowing
+def _sweep(view: Any, labels: Any, centres: Any, frame: Any, step: Any, work: Any) -> None:
+    """Label each stride-th row of each slice, from another one on in each."""
+    volume, real = view
+    grid, reach, weights = frame
+    sweep, stride = step
+    cells, distance, gap = work
+    slices, rows, columns = volume.shape
+    for over in range(slices):
+        first, marks = (sweep + over) % stride, labels[over]
+        for row in range(first, rows, stride):
+            cell = np.int32((over * grid[0] // slices * grid[1] + row * grid[1] // rows) * grid[2])
+            for column in range(columns):
+                marks[row, column] = cell + cells[column]
+                distance[row, column] = np.inf
+        values, out = volume[over].reshape(1, rows * columns), (distance.reshape(-1), marks.reshape(-1), gap)
+        _assign_near(values, over, centres, (reach, weights, columns), (first, rows, stride), out)
+        if real.size:
+            for row in range(first, rows, stride):
+                _hide(marks[row], real[over, row])
