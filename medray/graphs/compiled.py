@@ -1,11 +1,15 @@
 """How the loops of region graphs are compiled: without fastmath, and without Python's lock."""
 
+from typing import Any
+
 import numba
 
-kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
+OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+
+kernel = numba.njit(**OPTIONS)
 """Compiles a function that makes arrays."""
 
-borrowing = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+borrowing = numba.njit(**OPTIONS | {"_nrt": False})
 """Compiles a function that makes no array but views of those it is given.
 
 numba counts the references to each array with locked instructions, at slices and at calls: 15 ns each time, more than

@@ -189,7 +189,7 @@ def _number(pieces: Any, parent: Any, sizes: Any, starts: Any, flat: Any) -> int
 
 
 @kernel
-def connect_runs(lines: Any, flat: Any, runs: Any, contacts: Any, smallest: int) -> int:
+def connect_runs(lines: Any, flat: Any, runs: Any, contacts: Any, smallest: int) -> Any:
     """`connect` on any lattice: what touches within a line follows from the runs, all other contacts are given.
 
     Args:
@@ -212,7 +212,7 @@ def connect_runs(lines: Any, flat: Any, runs: Any, contacts: Any, smallest: int)
 
 
 @kernel
-def connect(lines: Any, labels: Any, smallest: int) -> int:
+def connect(lines: Any, labels: Any, smallest: int) -> Any:
     """Split labels into connected pieces, join pieces of fewer than `smallest` pixels to a neighbour, number the rest.
 
     The neighbour is the one whose mean value is nearest. Two pieces that are large enough are never joined; a small

@@ -40,7 +40,7 @@ def find_volume_contacts(starts: Any, first: Any, shape: Any) -> Any:
 
 
 @kernel
-def connect_volume(volume: Any, labels: Any, smallest: int) -> int:
+def connect_volume(volume: Any, labels: Any, smallest: int) -> Any:
     """Split labels into connected pieces, join pieces of fewer than `smallest` voxels to a neighbour, number the rest.
 
     The neighbour is the one whose mean value is nearest. Two pieces that are large enough are never joined; a piece
