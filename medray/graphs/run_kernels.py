@@ -28,9 +28,10 @@ def list_changes(here: Any, there: Any, first: int, out: Any, words: Any) -> Any
     """
     count, length, marks = np.uint32(0), np.uint32(len(here)), words.view(np.uint8)
     used = (length + np.uint32(7)) // np.uint32(8)
-    words[used - ONE] = 0
     for index in range(length):
         marks[index] = here[index] != there[index]
+    for index in range(length, used * np.uint32(8)):
+        marks[index] = 0
     for word in range(used):
         if words[word]:
             for index in range(word * np.uint32(8), word * np.uint32(8) + np.uint32(8)):
@@ -85,8 +86,7 @@ def _list_runs(labels: Any, starts: Any, first: Any, words: Any) -> Any:
     for row in range(rows):
         first[row], starts[run] = run, row * columns
         run += ONE
-        if columns > 1:
-            run += list_changes(labels[row, 1:], labels[row, :-1], row * columns + 1, starts[run:], words)
+        run += list_changes(labels[row, 1:], labels[row, :-1], row * columns + 1, starts[run:], words)
     first[rows], starts[run] = run, rows * columns
     return run
 
