@@ -3,15 +3,15 @@
 import math
 from typing import Any
 
-import numba
 import numpy as np
 
+from medray.graphs.compiled import borrowing, kernel
 from medray.graphs.features import STATISTICS
 
 MEAN = STATISTICS.index("mean")
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _fits(index: Any, nodes: int) -> bool:
     outside = 0
     for place in range(len(index)):
@@ -19,7 +19,7 @@ def _fits(index: Any, nodes: int) -> bool:
     return outside == 0
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _place_starts(low: Any, high: Any, first: int, cursor: Any, ends: Any) -> None:
     """Where the edges that enter each node of one graph start, and where its edges to higher nodes start in `low`."""
     cursor[:] = 0
@@ -35,7 +35,7 @@ def _place_starts(low: Any, high: Any, first: int, cursor: Any, ends: Any) -> No
     ends[len(cursor)] = edge
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _scale(level: Any, dims: int) -> Any:
     """What turns shares of the longer side into sides of a region: regions of level 0, to the power of 1 / dims."""
     count = 0
@@ -44,7 +44,7 @@ def _scale(level: Any, dims: int) -> Any:
     return np.float32(math.sqrt(count) if dims == 2 else count ** (1 / 3))
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _write(line: Any, stored: Any, derived: Any, sign: Any, kinds: Any) -> None:
     """Features of one directed edge; `derived` is told from its lower node to its higher one, `sign` turns it round."""
     distance, dz, dy, dx, gap, rise = derived
@@ -63,7 +63,7 @@ def _write(line: Any, stored: Any, derived: Any, sign: Any, kinds: Any) -> None:
         line[column + 1], line[column + 2] = sign * rise == 1, sign * rise == -1
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _join_graph(first: int, edges: Any, nodes: Any, kinds: Any, out: Any) -> None:
     """Write both directions of the edges of one graph, whose first node is `first`; the others are counted from it.
 
@@ -99,7 +99,7 @@ def _join_graph(first: int, edges: Any, nodes: Any, kinds: Any, out: Any) -> Non
             _write(attributes[entry], kept[edge], derived, there, kinds)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def join_graphs(ptr: Any, edges: Any, nodes: Any, kinds: Any, out: Any) -> int:
     """Write the directed edges of all graphs; sources ascend within a target.
 

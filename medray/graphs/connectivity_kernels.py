@@ -5,16 +5,16 @@ Pieces are 4-connected runs (see run_kernels) of one label. Deterministic. Label
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from medray.graphs.compiled import borrowing, kernel
 from medray.graphs.run_kernels import find_contacts, find_runs
 
 FILL = 32
 """Pixels that are written at once where a run is filled."""
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _root(parent: Any, piece: int) -> int:
     while parent[piece] != piece:
         parent[piece] = parent[parent[piece]]
@@ -22,14 +22,14 @@ def _root(parent: Any, piece: int) -> int:
     return piece
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _join(parent: Any, one: int, other: int) -> None:
     """The earlier one becomes the root: roots stand in raster order, and a parent before its children."""
     a, b = _root(parent, one), _root(parent, other)
     parent[max(a, b)] = min(a, b)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _number_roots(parent: Any) -> int:
     """Write the number of its root, counted 0 …, over each entry; the count."""
     count = 0
@@ -40,21 +40,27 @@ def _number_roots(parent: Any) -> int:
     return count
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _pieces(flat: Any, starts: Any, contacts: Any) -> Any:
     """The piece of each run, int32, numbered in raster order, and how many pieces there are."""
     pieces = np.arange(len(starts) - 1).astype(np.int32)
-    within, count = np.empty_like(contacts), np.uint32(0)
+    _join_runs(flat, starts, contacts, np.empty_like(contacts), pieces)
+    return pieces, _number_roots(pieces)
+
+
+@borrowing
+def _join_runs(flat: Any, starts: Any, contacts: Any, within: Any, pieces: Any) -> None:
+    """Join runs of one label that touch, which are listed in `within` first."""
+    count = np.uint32(0)
     for contact in range(contacts.shape[0]):
         above, below = contacts[contact, 0], contacts[contact, 1]
         within[count, 0], within[count, 1] = above, below
         count += np.uint32(flat[starts[above]] == flat[starts[below]])
     for contact in range(count):
         _join(pieces, within[contact, 0], within[contact, 1])
-    return pieces, _number_roots(pieces)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _measure(lines: Any, flat: Any, runs: Any, pieces: Any, count: int) -> Any:
     """Pixels (-1 outside the mask) and sums of the values of each piece; `lines` are the image's `running_sums`."""
     starts, first = runs
@@ -72,7 +78,7 @@ def _measure(lines: Any, flat: Any, runs: Any, pieces: Any, count: int) -> Any:
     return sizes, totals
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _link(one: int, other: int, sizes: Any, smallest: int, links: Any, count: Any) -> Any:
     """Write two neighbouring pieces down for each of them that is too small; how many links there are now.
 
@@ -85,21 +91,32 @@ def _link(one: int, other: int, sizes: Any, smallest: int, links: Any, count: An
     return count + np.uint32(differ & (sizes[other] < smallest))
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _small_links(pieces: Any, first: Any, contacts: Any, sizes: Any, smallest: int) -> Any:
-    """Pairs of a piece that is too small and a neighbour, int32 (links, 2); a pair may stand there often."""
-    links = np.empty((2 * (len(pieces) + contacts.shape[0]), 2), np.int32)
+@borrowing
+def _list_links(pieces: Any, first: Any, contacts: Any, small: Any, links: Any) -> Any:
+    """Write pairs of a piece that is too small and a neighbour; a pair may stand there often. How many there are.
+
+    Args:
+        pieces: of each run.
+        first: of `find_runs`.
+        contacts: pairs of runs that touch from line to line.
+        small: sizes of the pieces, and the smallest that is large enough.
+        links: int32 (links, 2), out.
+    """
+    sizes, smallest = small
     count = np.uint32(0)
     for line in range(len(first) - 1):
         for run in range(first[line] + 1, first[line + 1]):
-            count = _link(pieces[run - 1], pieces[run], sizes, smallest, links, count)
+            one, other = pieces[run - 1], pieces[run]
+            if min(sizes[one], sizes[other]) < smallest:
+                count = _link(one, other, sizes, smallest, links, count)
     for contact in range(contacts.shape[0]):
         one, other = pieces[contacts[contact, 0]], pieces[contacts[contact, 1]]
-        count = _link(one, other, sizes, smallest, links, count)
-    return links[:count]
+        if min(sizes[one], sizes[other]) < smallest:
+            count = _link(one, other, sizes, smallest, links, count)
+    return count
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _choose(links: Any, sizes: Any, totals: Any) -> Any:
     """The neighbour of each small piece whose mean is nearest, the earlier one of two; the number of pieces for none.
 
@@ -121,10 +138,9 @@ def _choose(links: Any, sizes: Any, totals: Any) -> Any:
     return best
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _join_small(parent: Any, links: Any, sizes: Any, totals: Any, smallest: int) -> Any:
-    """One round: each piece that is too small joins its best neighbour. The links of the next round."""
-    best = _choose(links, sizes, totals)
+@borrowing
+def _join_small(parent: Any, best: Any, links: Any, sizes: Any, totals: Any, smallest: int) -> Any:
+    """One round: each piece that is too small joins its best neighbour. How many links are left for the next round."""
     for piece in range(len(parent)):
         if best[piece] < len(parent):
             one, other = _root(parent, piece), _root(parent, best[piece])
@@ -141,10 +157,10 @@ def _join_small(parent: Any, links: Any, sizes: Any, totals: Any, smallest: int)
         piece, other = parent[links[link, 0]], parent[links[link, 1]]
         links[left, 0], links[left, 1] = piece, other
         left += np.uint32((piece != other) & (sizes[piece] < smallest))
-    return links[:left]
+    return left
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _fill(region: Any, start: int, end: int, flat: Any) -> None:
     """Write a run; what lies behind it is written later, so up to FILL pixels too many make no difference."""
     while start < end and start + FILL <= len(flat):
@@ -156,21 +172,24 @@ def _fill(region: Any, start: int, end: int, flat: Any) -> None:
         flat[index] = region
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _number(pieces: Any, parent: Any, sizes: Any, starts: Any, flat: Any) -> int:
-    """Write the number of the region of each pixel, -1 outside the mask; how many regions there are."""
-    regions, count = np.empty(len(parent), np.int32), 0
+    """Write the number of the region of each pixel, -1 outside the mask; how many regions there are.
+
+    The numbers of the regions of pieces take the place of their parents.
+    """
+    count = 0
     for piece in range(len(parent)):
         is_first = parent[piece] == piece and sizes[piece] >= 0
-        regions[piece] = count if is_first else regions[parent[piece]] if sizes[piece] >= 0 else -1
+        parent[piece] = count if is_first else parent[parent[piece]] if sizes[piece] >= 0 else -1
         count += is_first
     for run in range(len(pieces)):
-        _fill(regions[pieces[run]], starts[run], starts[run + 1], flat)
+        _fill(parent[pieces[run]], starts[run], starts[run + 1], flat)
     return count
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def connect_runs(lines: Any, flat: Any, runs: Any, contacts: Any, smallest: int) -> int:
+@kernel
+def connect_runs(lines: Any, flat: Any, runs: Any, contacts: Any, smallest: int) -> Any:
     """`connect` on any lattice: what touches within a line follows from the runs, all other contacts are given.
 
     Args:
@@ -183,15 +202,17 @@ def connect_runs(lines: Any, flat: Any, runs: Any, contacts: Any, smallest: int)
     starts, first = runs
     pieces, count = _pieces(flat, starts, contacts)
     sizes, totals = _measure(lines, flat, runs, pieces, count)
-    links = _small_links(pieces, first, contacts, sizes, smallest)
+    links = np.empty((2 * (len(pieces) + contacts.shape[0]), 2), np.int32)
+    left = _list_links(pieces, first, contacts, (sizes, smallest), links)
     parent = np.arange(count).astype(np.int32)
-    while len(links):
-        links = _join_small(parent, links, sizes, totals, smallest)
+    while left:
+        best = _choose(links[:left], sizes, totals)
+        left = _join_small(parent, best, links[:left], sizes, totals, smallest)
     return _number(pieces, parent, sizes, starts, flat)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def connect(lines: Any, labels: Any, smallest: int) -> int:
+@kernel
+def connect(lines: Any, labels: Any, smallest: int) -> Any:
     """Split labels into connected pieces, join pieces of fewer than `smallest` pixels to a neighbour, number the rest.
 
     The neighbour is the one whose mean value is nearest. Two pieces that are large enough are never joined; a small

@@ -1,22 +1,22 @@
 """Compiled loops from a label map to the pairs of regions that touch: boundary length and contrast, once each.
 
-The pixels of a row at which a boundary lies are listed first, without a branch, since no processor could guess it;
-an edge is looked up for each of these. No fastmath, float64 sums in raster order; the edges come out sorted.
+They work run by run (see run_kernels): only pixels at a boundary are looked at, and an edge is looked up once for all
+sides that two runs share. No fastmath, float64 sums in raster order; the edges come out sorted.
 """
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from medray.graphs.compiled import borrowing, kernel
 from medray.graphs.region_kernels import BORDER, PERIMETER
-from medray.graphs.run_kernels import list_changes
+from medray.graphs.run_kernels import meet
 
 LENGTH, CONTRAST, PAIRS = range(3)
 """Columns of the raw sums of an edge: pixel sides, sum of |difference|, pairs of values that were compared."""
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _slot(keys: Any, one: int, other: int) -> int:
     """Place of an edge in the open-addressed table; its key is written where it is new."""
     low, high = min(one, other), max(one, other)
@@ -31,7 +31,7 @@ def _slot(keys: Any, one: int, other: int) -> int:
     return slot
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _table(nodes: int) -> Any:
     """Keys and sums of an empty open-addressed table.
 
@@ -44,7 +44,7 @@ def _table(nodes: int) -> Any:
     return np.full(capacity, -1, np.int64), np.zeros((capacity, 3), np.float64)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _step(values: Any, one: Any, other: Any) -> float:
     """Sum over channels of the |difference| of two pixels."""
     total = 0.0
@@ -53,56 +53,42 @@ def _step(values: Any, one: Any, other: Any) -> float:
     return total
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _measure_steps(values: Any, start: int, back: int, out: Any) -> None:
-    """`_step` between each pixel of a line and the one `back` pixels before it."""
-    out[:] = 0.0
-    for channel in range(values.shape[0]):
-        here = values[channel, start : start + len(out)]
-        before = values[channel, start - back : start - back + len(out)]
-        for index in range(len(out)):
-            out[index] += abs(np.float64(here[index]) - before[index])
+@borrowing
+def _add_sides(table: Any, sums: Any, image: Any, sides: Any) -> None:
+    """Sides between two regions, or between one and what lies outside the mask.
 
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _add_sides(table: Any, sums: Any, labels: Any, sides: Any) -> None:
-    """Pixel sides between two regions, or between one and what lies outside the mask."""
+    Args:
+        table: of `_table`.
+        sums: of `sum_regions`.
+        image: float32 (channels, pixels) values, and the int32 label of each pixel.
+        sides: the first of the pixels on one side, the end of them, and how far before each lies the one across it.
+    """
     keys, edges = table
-    here, before = labels
-    listed, steps = sides
-    for place in range(len(listed)):
-        at = np.uint32(listed[place])
-        one, other = before[at], here[at]
-        if one < 0 or other < 0:
-            sums[max(one, other), BORDER] += 1
-            sums[max(one, other), PERIMETER] += 1
-        else:
-            edge = edges[_slot(keys, one, other)]
-            edge[LENGTH] += 1
-            edge[CONTRAST] += steps[at]
+    values, flat = image
+    start, end, back = sides
+    one, other = flat[start - back], flat[start]
+    if one < 0 or other < 0:
+        sums[max(one, other), BORDER] += end - start
+        sums[max(one, other), PERIMETER] += end - start
+        return
+    slot = _slot(keys, one, other)
+    contrast = edges[slot, CONTRAST]
+    for at in range(start, end):
+        contrast += _step(values, at, at - back)
+    edges[slot, LENGTH] += end - start
+    edges[slot, CONTRAST] = contrast
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _add_line(table: Any, sums: Any, values: Any, flat: Any, line: Any) -> None:
-    """All sides between the pixels of a line and those `back` pixels before them."""
-    start, back, listed, steps = line
-    end = start + len(steps)
-    here, before = flat[start:end], flat[start - back : end - back]
-    count = list_changes(here, before, 0, listed)
-    _measure_steps(values, start, back, steps)
-    _add_sides(table, sums, (here, before), (listed[:count], steps))
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _add_corner(table: Any, one: int, other: int, contrast: float, channels: int) -> None:
     keys, edges = table
     if one != other and one >= 0 and other >= 0:
-        edge = edges[_slot(keys, one, other)]
-        edge[CONTRAST] += contrast
-        edge[PAIRS] += channels
+        slot = _slot(keys, one, other)
+        edges[slot, CONTRAST] += contrast
+        edges[slot, PAIRS] += channels
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _add_corners(values: Any, labels: Any, table: Any) -> None:
     """Edges between regions that meet in a corner only: where a 2 x 2 window sees four of them."""
     rows, columns = labels.shape
@@ -116,25 +102,24 @@ def _add_corners(values: Any, labels: Any, table: Any) -> None:
                 _add_corner(table, b, c, _step(values, at + 1, at + columns), values.shape[0])
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _finish_lengths(table: Any, sums: Any, channels: int) -> None:
+@borrowing
+def _finish_lengths(index: Any, edges: Any, sums: Any, channels: int) -> None:
     """What follows from the length of each boundary: pairs of values that were compared, perimeters of both sides."""
-    keys, edges = table
-    for slot in range(len(keys)):
-        if keys[slot] >= 0:
-            length = edges[slot, LENGTH]
-            edges[slot, PAIRS] += length * channels
-            sums[keys[slot] >> 32, PERIMETER] += length
-            sums[keys[slot] & 0xFFFFFFFF, PERIMETER] += length
+    for edge in range(index.shape[1]):
+        length = edges[edge, LENGTH]
+        edges[edge, PAIRS] += length * channels
+        sums[index[0, edge], PERIMETER] += length
+        sums[index[1, edge], PERIMETER] += length
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def sum_edges(image: Any, labels: Any, sums: Any, corners: bool) -> Any:
+@kernel
+def sum_edges(image: Any, labels: Any, runs: Any, sums: Any, corners: bool) -> Any:
     """Pairs of neighbouring regions, each once; adds the perimeters inside the image to `sums`.
 
     Args:
         image: float32 (channels, rows, columns).
         labels: int32 (rows, columns) of 4-connected regions.
+        runs: of `find_runs`.
         sums: of `sum_regions`.
         corners: also join regions that meet in a corner only (length 0), for grids.
 
@@ -142,20 +127,34 @@ def sum_edges(image: Any, labels: Any, sums: Any, corners: bool) -> Any:
         int32 (2, edges), lower region first, in lexicographic order, and float64 (edges, 3).
     """
     channels, rows, columns = image.shape
-    values, flat = image.reshape(channels, rows * columns), labels.reshape(-1)
-    table, listed, steps = _table(sums.shape[0]), np.empty(columns, np.int32), np.empty(columns, np.float64)
-    for row in range(rows):
-        start = row * columns
-        _add_line(table, sums, values, flat, (start + 1, 1, listed, steps[1:]))
-        if row:
-            _add_line(table, sums, values, flat, (start, columns, listed, steps))
+    values, table = image.reshape(channels, rows * columns), _table(sums.shape[0])
+    _add_rows(table, sums, (values, labels.reshape(-1)), runs, np.empty((2 * columns, 2), np.int32))
     if corners:
         _add_corners(values, labels, table)
-    _finish_lengths(table, sums, channels)
-    return _sorted_edges(table)
+    index, edges = _sorted_edges(table, sums.shape[0])
+    _finish_lengths(index, edges, sums, channels)
+    return index, edges
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
+def _add_rows(table: Any, sums: Any, image: Any, runs: Any, contacts: Any) -> None:
+    """All sides, row by row: between the pixels of a row, then towards the row above; `contacts` is to work in."""
+    starts, first = runs
+    _, flat = image
+    rows = len(first) - 1
+    columns = len(flat) // rows
+    for row in range(rows):
+        for run in range(first[row] + 1, first[row + 1]):
+            _add_sides(table, sums, image, (starts[run], starts[run] + 1, 1))
+        for contact in range(meet(runs, (row - 1, row), columns, contacts, np.uint32(0)) if row else 0):
+            above, below = contacts[contact, 0], contacts[contact, 1]
+            start = max(starts[above] + columns, starts[below])
+            end = min(starts[above + 1] + columns, starts[below + 1])
+            if flat[start] != flat[start - columns]:
+                _add_sides(table, sums, image, (start, end, columns))
+
+
+@kernel
 def merge_edges(pairs: Any, edges: Any, group: Any, sums: Any) -> Any:
     """Edges between groups of regions; takes the boundaries within groups off the perimeters in `sums`.
 
@@ -178,16 +177,46 @@ def merge_edges(pairs: Any, edges: Any, group: Any, sums: Any) -> Any:
             slot = _slot(keys, one, other)
             for column in range(3):
                 merged[slot, column] += edges[edge, column]
-    return _sorted_edges(table)
+    return _sorted_edges(table, sums.shape[0])
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _sorted_edges(table: Any) -> Any:
-    keys, edges = table
-    found = np.sort(keys[keys >= 0])
-    index = np.empty((2, len(found)), np.int32)
-    sums = np.empty((len(found), 3), np.float64)
-    for edge in range(len(found)):
-        index[0, edge], index[1, edge] = found[edge] >> 32, found[edge] & 0xFFFFFFFF
-        sums[edge] = edges[_slot(keys, index[0, edge], index[1, edge])]
-    return index, sums
+@kernel
+def _sorted_edges(table: Any, nodes: int) -> Any:
+    """Edges of a table in lexicographic order: by their higher nodes, then, keeping that order, by their lower."""
+    keys, sums = table
+    slots, count = np.empty(len(keys), np.int32), np.uint32(0)
+    for slot in range(len(keys)):
+        slots[count] = slot
+        count += np.uint32(keys[slot] >= 0)
+    order = _sorted_by(keys & 0xFFFFFFFF, slots[:count], nodes)
+    order = _sorted_by(keys >> 32, order, nodes)
+    index, edges = np.empty((2, count), np.int32), np.empty((count, 3), np.float64)
+    for edge in range(count):
+        slot = order[edge]
+        index[0, edge], index[1, edge] = keys[slot] >> 32, keys[slot] & 0xFFFFFFFF
+        for column in range(3):
+            edges[edge, column] = sums[slot, column]
+    return index, edges
+
+
+@kernel
+def _sorted_by(nodes: Any, slots: Any, count: int) -> Any:
+    """Slots by the number, below `count`, that `nodes` has for each; equal ones keep their order."""
+    ends, order = np.zeros(count + 1, np.int32), np.empty_like(slots)
+    for place in range(len(slots)):
+        ends[nodes[slots[place]] + 1] += 1
+    for node in range(count):
+        ends[node + 1] += ends[node]
+    for place in range(len(slots)):
+        node = nodes[slots[place]]
+        order[ends[node]] = slots[place]
+        ends[node] += 1
+    return order
+
+
+@borrowing
+def describe_boundaries(edges: Any, side: float, out: Any) -> None:
+    """The stored edge features of float64 (edges, 3) sums into float32 (edges, 2); `side`: sqrt(M) of features.py."""
+    for edge in range(edges.shape[0]):
+        out[edge, 0] = edges[edge, LENGTH] / side
+        out[edge, 1] = edges[edge, CONTRAST] / max(edges[edge, PAIRS], 1.0)

@@ -6,14 +6,15 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 from medray.errors import Reason, SampleError
+from medray.graphs.blur_kernels import mean_of_channels
 from medray.graphs.connectivity_kernels import connect
+from medray.graphs.image_kernels import segment
 from medray.graphs.plan import SlicPlan, block_labels, plan_slic
 from medray.graphs.run_kernels import running_sums
-from medray.graphs.slic_kernels import mean_of_channels, slic
-from medray.graphs.texture import blurred
+from medray.graphs.texture import EVERYWHERE, gaussian
 from medray.image_settings import GraphRecipe
 
-NO_MASK = np.empty((0, 0), bool)
+NO_BLUR = np.empty(0, np.float32)
 
 Image = Float32[np.ndarray, "channels rows columns"]
 Plane = Float32[np.ndarray, "rows columns"]
@@ -95,13 +96,8 @@ def label_view(view: View, recipe: GraphRecipe) -> Labels:
 
 
 def _superpixels(view: View, plan: SlicPlan) -> Labels:
-    smooth = view.channels
-    if plan.blur_px:
-        planes = [blurred(plane, plan.blur_px, view.inside) for plane in view.channels]
-        smooth = planes[0][None] if len(planes) == 1 else np.stack(planes)
-    labels = np.empty(view.plane.shape, np.int32)
-    inside = NO_MASK if view.inside is None else view.inside
-    lines = running_sums(smooth)
-    slic((smooth, lines, inside), np.array(plan.grid), plan.weight, plan.sweeps, plan.stride, labels)
-    connect(lines, labels, plan.smallest)
+    taps = gaussian(plan.blur_px) if plan.blur_px else NO_BLUR
+    inside = EVERYWHERE if view.inside is None else view.inside
+    counts = (plan.sweeps, plan.stride, plan.smallest)
+    labels: Labels = segment((view.channels, inside), taps, plan.grid, plan.weight, counts)
     return labels

@@ -6,13 +6,13 @@ Every merge looks at every edge that is left: 1 ms for 400 regions, a hundred ti
 import math
 from typing import Any
 
-import numba
 import numpy as np
 
+from medray.graphs.compiled import borrowing, kernel
 from medray.graphs.edge_kernels import CONTRAST, PAIRS
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _unlikeness(one: int, other: int, boundary: Any, areas: Any, totals: Any) -> float:
     """(Mean over channels of |difference of means| + contrast of the boundary) * sqrt(A B / (A + B)) of the areas."""
     gap, channels = 0.0, totals.shape[1]
@@ -23,7 +23,7 @@ def _unlikeness(one: int, other: int, boundary: Any, areas: Any, totals: Any) ->
     return unlikeness
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _redirect(kept: int, dropped: int, graph: Any, count: int, place: Any) -> int:
     """Give the edges of one region to another, and make one of two that join the same regions; how many are left.
 
@@ -55,7 +55,7 @@ def _redirect(kept: int, dropped: int, graph: Any, count: int, place: Any) -> in
     return left
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _measure(changed: Any, graph: Any, count: int, nodes: Any, place: Any) -> int:
     """Measure the edges of a region anew (of all for -1); the first of those whose ends are most alike."""
     ends, boundaries, unlike = graph
@@ -71,7 +71,7 @@ def _measure(changed: Any, graph: Any, count: int, nodes: Any, place: Any) -> in
     return best
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _write_groups(parent: Any, groups: Any) -> None:
     """Number the sets in the order of their first regions, their roots; parents stand before their children."""
     count = 0
@@ -83,7 +83,7 @@ def _write_groups(parent: Any, groups: Any) -> None:
             groups[region] = groups[parent[region]]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def merge_alike(graph: Any, nodes: Any, targets: Any, groups: Any) -> None:
     """Merge the two neighbours that are most alike, take the sums of both, and go on; the first of equally alike ones.
 

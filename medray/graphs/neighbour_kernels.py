@@ -2,11 +2,12 @@
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from medray.graphs.compiled import kernel
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+
+@kernel
 def nearest(points: Any, count: int) -> Any:
     """The nearest other points of each point; of equally near ones those that come first.
 

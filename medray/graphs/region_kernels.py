@@ -7,8 +7,9 @@ order. Labels must be 0 … in connected regions, as `connect` leaves them, and 
 import math
 from typing import Any
 
-import numba
 import numpy as np
+
+from medray.graphs.compiled import borrowing, kernel
 
 AREA, TOTAL, SQUARES, LOW, HIGH, GRADIENT, ROWS, COLUMNS, ROW_SQUARES, COLUMN_SQUARES, CROSS, PERIMETER, BORDER = range(
     13
@@ -19,7 +20,7 @@ AFTER, BEFORE = ((0, 1), (1, 0)), ((0, -1), (-1, 0))
 """(down, right) of the next and of the last pixel along a row, and along a column."""
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _gradient_line(above: Any, line: Any, below: Any, out: Any) -> None:
     """Length of the gradient of one row, central differences; the image goes on at its edges with its last value."""
     last = len(line) - 1
@@ -32,13 +33,13 @@ def _gradient_line(above: Any, line: Any, below: Any, out: Any) -> None:
         out[index] = np.float32(0.5) * math.sqrt(across * across + down * down)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _pick(near: Any, near_labels: Any, own: Any, out: Any) -> None:
     for index in range(len(out)):
         out[index] = near[index] if near_labels[index] >= 0 else own[index]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def neighbour_line(plane: Any, labels: Any, row: int, step: Any, out: Any) -> None:
     """The neighbours of a row's pixels; the pixel itself where there is no such pixel or it lies outside the mask.
 
@@ -51,7 +52,8 @@ def neighbour_line(plane: Any, labels: Any, row: int, step: Any, out: Any) -> No
     """
     rows, columns = plane.shape
     down, right = step
-    out[:] = plane[row]
+    for column in range(columns):
+        out[column] = plane[row, column]
     if 0 <= row + down < rows:
         first, end = max(0, -right), min(columns, columns - right)
         near, near_labels = (
@@ -61,7 +63,7 @@ def neighbour_line(plane: Any, labels: Any, row: int, step: Any, out: Any) -> No
         _pick(near, near_labels, plane[row, first:end], out[first:end])
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def central_differences(plane: Any, labels: Any, row: int, out: Any) -> None:
     """Twice the gradient of a row's pixels, under a mask, float32: to the right into out[0], down into out[1]."""
     line = out[2]
@@ -73,7 +75,7 @@ def central_differences(plane: Any, labels: Any, row: int, out: Any) -> None:
             difference[index] -= line[index]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _gradient_inside(plane: Any, labels: Any, row: int, work: Any, out: Any) -> None:
     """`_gradient_line` under a mask: a neighbour that is not there has the pixel's own value."""
     central_differences(plane, labels, row, work)
@@ -82,46 +84,54 @@ def _gradient_inside(plane: Any, labels: Any, row: int, work: Any, out: Any) -> 
         out[index] = np.float32(0.5) * math.sqrt(across[index] * across[index] + down[index] * down[index])
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _add_run(values: Any, gradient: Any, row: int, start: int, sums: Any) -> None:
-    """Add a run, given as slices of its row, to the sums of its region."""
+@borrowing
+def _add_run(values: Any, gradient: Any, place: Any, sums: Any) -> None:
+    """Add a run to the sums of its region.
+
+    Args:
+        values: float32 (columns,), of its row.
+        gradient: float32 (columns,), of its row.
+        place: region, row, first column and end.
+        sums: float64 (regions, 13).
+    """
+    region, row, start, end = place
     total, squares, steepness = 0.0, 0.0, 0.0
-    low, high = sums[LOW], sums[HIGH]
-    for index in range(len(values)):
-        value = np.float64(values[index])
+    low, high = sums[region, LOW], sums[region, HIGH]
+    for column in range(np.uint64(start), np.uint64(end)):
+        value = np.float64(values[column])
         total += value
         squares += value * value
-        steepness += gradient[index]
+        steepness += gradient[column]
         low, high = min(low, value), max(high, value)
-    count = np.float64(len(values))
+    count = np.float64(end - start)
     across = count * (start + (count - 1) / 2)
-    sums[AREA] += count
-    sums[TOTAL] += total
-    sums[SQUARES] += squares
-    sums[LOW], sums[HIGH] = low, high
-    sums[GRADIENT] += steepness
-    sums[ROWS] += count * row
-    sums[COLUMNS] += across
-    sums[ROW_SQUARES] += count * row * row
-    sums[COLUMN_SQUARES] += across * across / count + count * (count * count - 1) / 12
-    sums[CROSS] += across * row
+    sums[region, AREA] += count
+    sums[region, TOTAL] += total
+    sums[region, SQUARES] += squares
+    sums[region, LOW], sums[region, HIGH] = low, high
+    sums[region, GRADIENT] += steepness
+    sums[region, ROWS] += count * row
+    sums[region, COLUMNS] += across
+    sums[region, ROW_SQUARES] += count * row * row
+    sums[region, COLUMN_SQUARES] += across * across / count + count * (count * count - 1) / 12
+    sums[region, CROSS] += across * row
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _add_channels(image: Any, row: int, start: int, end: int, sums: Any) -> None:
-    """Add a run's values and their squares to the (channels, 2) sums of its region."""
+@borrowing
+def _add_channels(image: Any, place: Any, sums: Any) -> None:
+    """Add a run's values and their squares to the float64 (regions, channels, 2) sums of its region."""
+    region, row, start, end = place
     for channel in range(image.shape[0]):
-        values = image[channel, row, start:end]
         total, squares = 0.0, 0.0
-        for index in range(len(values)):
-            value = np.float64(values[index])
+        for column in range(start, end):
+            value = np.float64(image[channel, row, column])
             total += value
             squares += value * value
-        sums[channel, 0] += total
-        sums[channel, 1] += squares
+        sums[region, channel, 0] += total
+        sums[region, channel, 1] += squares
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def sum_regions(planes: Any, labels: Any, runs: Any, regions: int, masked: bool) -> Any:
     """Raw sums of each region but for the perimeter inside the mask.
 
@@ -136,35 +146,43 @@ def sum_regions(planes: Any, labels: Any, runs: Any, regions: int, masked: bool)
         float64 (regions, 13), perimeter and border hold the pixel sides at the image's border; and float64 (regions,
         channels, 2): sums of the values and of their squares, (regions, 0, 2) where the image has one channel.
     """
+    columns, channels = labels.shape[1], planes[1].shape[0]
+    sums = np.zeros((regions, 13), np.float64)
+    colours = np.zeros((regions, channels if channels > 1 else 0, 2), np.float64)
+    work = (np.empty(columns, np.float32), np.empty(columns, np.float32), np.empty(columns, np.float32))
+    _add_rows(planes, labels, runs, (np.empty(columns, np.float32), work, masked), (sums, colours))
+    return sums, colours
+
+
+@borrowing
+def _add_rows(planes: Any, labels: Any, runs: Any, lines: Any, out: Any) -> None:
+    """Add all runs, row by row; `lines` are four rows to work in, and whether a label may be -1."""
     plane, image = planes
     starts, first = runs
+    gradient, work, masked = lines
+    sums, colours = out
     rows, columns = plane.shape
-    sums = np.zeros((regions, 13), np.float64)
-    colours = np.zeros((regions, image.shape[0] if image.shape[0] > 1 else 0, 2), np.float64)
     sums[:, LOW], sums[:, HIGH] = np.inf, -np.inf
-    gradient = np.empty(columns, np.float32)
-    work = (np.empty(columns, np.float32), np.empty(columns, np.float32), np.empty(columns, np.float32))
     for row in range(rows):
-        line = plane[row]
         if masked:
             _gradient_inside(plane, labels, row, work, gradient)
         else:
-            _gradient_line(plane[max(row - 1, 0)], line, plane[min(row + 1, rows - 1)], gradient)
+            _gradient_line(plane[max(row - 1, 0)], plane[row], plane[min(row + 1, rows - 1)], gradient)
         for run in range(first[row], first[row + 1]):
             start, end = starts[run] - row * columns, starts[run + 1] - row * columns
             number = labels[row, start]
             if number < 0:
                 continue
-            region = sums[number]
-            _add_run(line[start:end], gradient[start:end], row, start, region)
-            region[BORDER] += (start == 0) + (end == columns) + ((row == 0) + (row == rows - 1)) * (end - start)
+            _add_run(plane[row], gradient, (number, row, start, end), sums)
+            ends = (start == 0) + (end == columns) + ((row == 0) + (row == rows - 1)) * (end - start)
+            sums[number, BORDER] += ends
             if colours.shape[1]:
-                _add_channels(image, row, start, end, colours[number])
-    sums[:, PERIMETER] = sums[:, BORDER]
-    return sums, colours
+                _add_channels(image, (number, row, start, end), colours)
+    for number in range(sums.shape[0]):
+        sums[number, PERIMETER] = sums[number, BORDER]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def add_rows(values: Any, group: Any, count: int) -> Any:
     """Sums of the rows of each group: float64 (rows, columns) and int32 (rows,) to float64 (count, columns)."""
     out = np.zeros((count, values.shape[1]), np.float64)
@@ -174,7 +192,7 @@ def add_rows(values: Any, group: Any, count: int) -> Any:
     return out
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def merge_regions(sums: Any, group: Any, count: int) -> Any:
     """Raw sums of groups of regions, but for the perimeter, which still counts the boundaries within them."""
     out = add_rows(sums, group, count)
@@ -185,7 +203,7 @@ def merge_regions(sums: Any, group: Any, count: int) -> Any:
     return out
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _axes(sums: Any) -> Any:
     """Square roots of the eigenvalues of a region's second moments, larger first; pixels are unit squares."""
     area = sums[AREA]
@@ -197,7 +215,7 @@ def _axes(sums: Any) -> Any:
     return math.sqrt(middle + apart), math.sqrt(max(middle - apart, 0.0))
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def describe_regions(sums: Any, shape: Any, expected: float, x: Any, pos: Any) -> None:
     """The twelve invariant features into the first columns of `x`, centroids into `pos`; formulas in features.py.
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, Int32
 
-from medray.graphs.edge_kernels import CONTRAST, LENGTH, PAIRS, merge_edges, sum_edges
+from medray.graphs.edge_kernels import describe_boundaries, merge_edges
 from medray.graphs.features import POSITION, STATISTICS
+from medray.graphs.image_kernels import sum_image
 from medray.graphs.label_map import Labels, View
-from medray.graphs.region_kernels import AREA, add_rows, describe_regions, merge_regions, sum_regions
-from medray.graphs.run_kernels import find_runs
-from medray.graphs.texture import Runs, describe_texture, pattern_counts, texture_sums
+from medray.graphs.region_kernels import AREA, add_rows, describe_regions, merge_regions
+from medray.graphs.texture import describe_texture, pattern_counts, texture_sums
 from medray.image_settings import GraphRecipe
 
 Groups = Int32[np.ndarray, " regions"]
@@ -58,15 +58,14 @@ class RegionSums:
 
 def sum_view(view: View, labels: Labels, recipe: GraphRecipe) -> RegionSums:
     """Everything that the recipe's features are made of."""
-    runs: Runs = find_runs(labels)
-    count, masked = int(labels.max()) + 1, view.inside is not None
-    regions, colours = sum_regions((view.plane, view.channels), labels, runs, count, masked)
-    pairs, edges = sum_edges(view.channels, labels, regions, recipe.builder == "grid")
-    texture = patterns = np.empty((count, 0))
+    masked = view.inside is not None
+    found = sum_image((view.plane, view.channels), labels, masked, recipe.builder == "grid")
+    runs, (regions, colours), (pairs, edges) = found
+    texture = patterns = np.empty((len(regions), 0))
     if recipe.texture:
-        texture = texture_sums(view.plane, labels, runs=runs, regions=count, inside=view.inside)
+        texture = texture_sums(view.plane, labels, runs=runs, regions=len(regions), inside=view.inside)
     if recipe.lbp:
-        patterns = pattern_counts(view.plane, labels, count)
+        patterns = pattern_counts(view.plane, labels, len(regions))
     return RegionSums(regions, colours, texture, patterns, pairs, edges)
 
 
@@ -106,7 +105,6 @@ def _describe_colours(sums: Float64[np.ndarray, "regions channels 2"], area: np.
 
 def describe_edges(edges: Float64[np.ndarray, "edges 3"], mean_area: float) -> Float32[np.ndarray, "edges 2"]:
     """The stored edge features; both are 0 for regions that do not touch."""
-    lengths = edges[:, LENGTH] / math.sqrt(mean_area)
-    contrasts = edges[:, CONTRAST] / np.maximum(edges[:, PAIRS], 1)
-    attributes: Float32[np.ndarray, "edges 2"] = np.stack([lengths, contrasts], axis=1).astype(np.float32)
+    attributes: Float32[np.ndarray, "edges 2"] = np.empty((len(edges), 2), np.float32)
+    describe_boundaries(edges, math.sqrt(mean_area), attributes)
     return attributes

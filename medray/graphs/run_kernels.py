@@ -6,26 +6,41 @@ comparison can be added to a count instead, it is.
 
 from typing import Any
 
-import numba
 import numpy as np
+
+from medray.graphs.compiled import borrowing, kernel
 
 ONE = np.uint32(1)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def list_changes(here: Any, there: Any, first: int, out: Any) -> Any:
+@kernel
+def words_for(columns: int) -> Any:
+    """What `list_changes` works in for lines of up to that many labels: a byte for each, uint64 (words,)."""
+    return np.empty((columns + 7) // 8, np.uint64)
+
+
+@borrowing
+def list_changes(here: Any, there: Any, first: int, out: Any, words: Any) -> Any:
     """Places, counted from `first`, at which two lines of labels differ, into int32 `out`; how many (uint32).
 
-    `out` has as many entries as the lines, or one more than differ: what lies behind the last place is overwritten.
+    They are marked first, a vector at a time; then eight without a mark are passed at once. `out` has one entry more
+    than differ, or one for each label: what lies behind the last place is overwritten.
     """
-    count = np.uint32(0)
-    for index in range(len(here)):
-        out[count] = np.int32(first + index)
-        count += np.uint32(here[index] != there[index])
+    count, length, marks = np.uint32(0), np.uint32(len(here)), words.view(np.uint8)
+    used = (length + np.uint32(7)) // np.uint32(8)
+    for index in range(length):
+        marks[index] = here[index] != there[index]
+    for index in range(length, used * np.uint32(8)):
+        marks[index] = 0
+    for word in range(used):
+        if words[word]:
+            for index in range(word * np.uint32(8), word * np.uint32(8) + np.uint32(8)):
+                out[count] = np.int32(first + index)
+                count += np.uint32(marks[index])
     return count
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def running_sums(image: Any) -> Any:
     """Sums of the values before each column, float32 (channels, rows, columns) to float64 (…, columns + 1).
 
@@ -50,7 +65,7 @@ def running_sums(image: Any) -> Any:
     return lines
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def find_runs(labels: Any) -> Any:
     """Runs of an int32 (rows, columns) label map.
 
@@ -59,25 +74,24 @@ def find_runs(labels: Any) -> Any:
         and the number of the first run of each row (int32, one more than rows).
     """
     rows, columns = labels.shape
-    count = rows
-    for row in range(rows):
-        line = labels[row]
-        changes = 0
-        for column in range(1, columns):
-            changes += line[column] != line[column - 1]
-        count += changes
-    starts = np.empty(count + 1, np.int32)
-    first = np.empty(rows + 1, np.int32)
+    starts, first = np.empty(labels.size + 1, np.int32), np.empty(rows + 1, np.int32)
+    return starts[: _list_runs(labels, starts, first, words_for(columns)) + ONE], first
+
+
+@borrowing
+def _list_runs(labels: Any, starts: Any, first: Any, words: Any) -> Any:
+    """Starts of runs and first runs of rows; how many runs there are (uint32)."""
+    rows, columns = labels.shape
     run = np.uint32(0)
     for row in range(rows):
         first[row], starts[run] = run, row * columns
         run += ONE
-        run += list_changes(labels[row, :-1], labels[row, 1:], row * columns + 1, starts[run:])
+        run += list_changes(labels[row, 1:], labels[row, :-1], row * columns + 1, starts[run:], words)
     first[rows], starts[run] = run, rows * columns
-    return starts, first
+    return run
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def meet(runs: Any, lines: Any, columns: int, contacts: Any, count: Any) -> Any:
     """Write the pairs of runs of two lines that touch.
 
@@ -105,7 +119,7 @@ def meet(runs: Any, lines: Any, columns: int, contacts: Any, count: Any) -> Any:
     return count
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def find_contacts(starts: Any, first: Any, columns: int) -> Any:
     """Pairs of runs that touch from row to row: int32 (contacts, 2), upper run and lower run."""
     contacts = np.empty((2 * (len(starts) - 1), 2), np.int32)

@@ -1,4 +1,4 @@
-"""Compiled loops of SLIC on images of one or several channels: blur, assignment and update of the centres.
+"""Compiled loops of SLIC on images of one or several channels: assignment and update of the centres.
 
 No fastmath: sums keep their order and nothing is fused, so that the same image gives the same labels on every machine.
 Every function takes C-contiguous writeable arrays of one type each, so that it has one signature and one cache entry:
@@ -9,112 +9,130 @@ Source: Achanta et al. 2012, SLIC superpixels, doi:10.1109/TPAMI.2012.120.
 
 from typing import Any
 
-import numba
 import numpy as np
 
-from medray.graphs.run_kernels import ONE, list_changes
+from medray.graphs.compiled import borrowing, kernel
+from medray.graphs.run_kernels import ONE, list_changes, words_for
 
-LARGEST = np.finfo(np.float32).max
+LANES = 8
+"""Float32 values in a vector of AVX2."""
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def mean_of_channels(image: Any, out: Any) -> Any:
-    """Mean over the channels of a float32 (channels, rows * columns) image.
+@borrowing
+def _span(middle: Any, reach: Any, columns: int) -> Any:
+    """Columns that a centre reaches.
 
     Returns:
-        How many values of the result are not finite.
+        The first one, and how many are looked at (uint64): whole vectors, where the row is that long; how many of these
+        are within reach, and how far the centre is before the first of them (float32).
     """
-    bad = np.int32(0)
-    count = np.float32(image.shape[0])
-    out[:] = 0
-    for channel in range(image.shape[0]):
-        plane = image[channel]
-        for index in range(len(plane)):
-            out[index] += plane[index]
-    for index in range(len(out)):
-        out[index] /= count
-        bad += np.int32(0) if abs(out[index]) <= LARGEST else np.int32(1)
-    return bad
+    first, end = max(0, int(np.ceil(middle - reach))), min(columns, int(np.floor(middle + reach)) + 1)
+    width = min(columns - first, (max(0, end - first) + LANES - 1) // LANES * LANES)
+    return np.uint64(first), np.uint64(width), np.float32(end - first), np.float32(first) - middle
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _add_scaled(line: Any, before: Any, after: Any, weight: Any) -> None:
-    for index in range(len(line)):
-        line[index] += weight * (before[index] + after[index])
+@borrowing
+def _assign_rows(values: Any, rows: Any, span: Any, centre: Any, out: Any) -> None:
+    """One centre against the rows of one channel that it reaches.
 
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def blur(image: Any, weights: Any, out: Any) -> None:
-    """Separable symmetric filter; the image goes on at its edges with its last value.
+    The loop over columns stands in the loop over rows, and reads and writes the same places of three arrays: so LLVM
+    asks once a centre, not once a row, whether the arrays overlap, and makes vectors of rows of 8 pixels, too.
 
     Args:
-        image: float32 (rows, columns).
-        weights: float32, of distance 0, 1, 2 …: the right half of the filter.
-        out: the same shape as image, another array.
+        values: float32 (pixels,).
+        rows: first one, end and stride, and columns of the plane.
+        span: of `_span`.
+        centre: number (int32), row, value, what its distance from the plane adds, reach and weights.
+        out: float32 least distances so far and int32 labels, both (pixels,).
     """
-    rows, columns = image.shape
-    radius = len(weights) - 1
-    line = np.empty(columns + 2 * radius, np.float32)
-    inner = line[radius : radius + columns]
-    for row in range(rows):
-        inner[:] = 0
-        for step in range(radius + 1):
-            weight = weights[step] if step else weights[0] * np.float32(0.5)
-            _add_scaled(inner, image[max(row - step, 0)], image[min(row + step, rows - 1)], weight)
-        line[:radius] = inner[0]
-        line[radius + columns :] = inner[columns - 1]
-        target = out[row]
-        target[:] = 0
-        for step in range(radius + 1):
-            weight = weights[step] if step else weights[0] * np.float32(0.5)
-            before, after = line[radius - step : radius - step + columns], line[radius + step : radius + step + columns]
-            _add_scaled(target, before, after, weight)
+    first, end, stride, columns = rows
+    start, width, within, offset = span
+    number, middle, value, apart, reach, weight, weight_across = centre
+    distance, labels = out
+    for row in range(first, end, stride):
+        down = np.float32(row) - middle
+        if abs(down) <= reach:
+            at, term = np.uint64(row * columns) + start, weight * down * down + apart
+            for index in range(width):
+                column = np.float32(np.int32(index))
+                across, difference = column + offset, values[at + index] - value
+                found = difference * difference + (weight_across * (across * across) + term)
+                closer = (found < distance[at + index]) & (column < within)
+                distance[at + index] = found if closer else distance[at + index]
+                labels[at + index] = number if closer else labels[at + index]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _assign_row(values: Any, ramp: Any, distance: Any, labels: Any, number: Any, terms: Any) -> None:
-    """One centre against its columns of one row; unsigned numbers of columns let LLVM make vectors of it."""
-    middle, offset, row_term, weight, start, end = terms
-    for index in range(start, end):
-        across = ramp[index - start] + offset
-        difference = values[index] - middle
-        found = difference * difference + (weight * (across * across) + row_term)
-        closer = found < distance[index]
-        distance[index] = found if closer else distance[index]
-        labels[index] = number if closer else labels[index]
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _add_gap(values: Any, middle: Any, gap: Any) -> None:
-    for index in range(len(values)):
-        difference = values[index] - middle
+@borrowing
+def _add_gap(values: Any, at: Any, middle: Any, gap: Any) -> None:
+    for index in range(np.uint64(len(gap))):
+        difference = values[at + index] - middle
         gap[index] += difference * difference
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _assign_gaps(gap: Any, ramp: Any, distance: Any, labels: Any, number: Any, terms: Any) -> None:
-    """`_assign_row` for several channels: the squared differences are summed already, and count by their mean."""
-    share, offset, row_term, weight = terms
-    for index in range(len(gap)):
-        across = ramp[index] + offset
+@borrowing
+def _assign_gaps(gap: Any, at: Any, terms: Any, out: Any) -> None:
+    """A row for several channels: the squared differences are summed already, and count by their mean."""
+    number, share, row_term, weight, within, offset = terms
+    distance, labels = out
+    for index in range(np.uint64(len(gap))):
+        column = np.float32(np.int32(index))
+        across = column + offset
         found = gap[index] * share + (weight * (across * across) + row_term)
-        closer = found < distance[index]
-        distance[index] = found if closer else distance[index]
-        labels[index] = number if closer else labels[index]
+        closer = (found < distance[at + index]) & (column < within)
+        distance[at + index] = found if closer else distance[at + index]
+        labels[at + index] = number if closer else labels[at + index]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _add_runs(lines: Any, labels: Any, row: int, ends: Any, sums: Any) -> None:
+@borrowing
+def assign_centre(image: Any, centre: Any, frame: Any, rows: Any, out: Any) -> None:
+    """One centre against all that it reaches of a plane.
+
+    Args:
+        image: float32 (channels, pixels).
+        centre: number (int32), row, column, what its distance from the plane adds (float32), and its values, float32
+            (channels,).
+        frame: rows and columns that a centre reaches, weights of squared rows and columns (float32), and columns of the
+            plane.
+        rows: of the plane: the first one, their end, and the stride.
+        out: float32 least distances so far and int32 labels, both (pixels,), and float32 (columns,) to work in.
+    """
+    number, middle, column, apart, values = centre
+    (reach, reach_across), (weight, weight_across), columns = frame
+    first, end, stride = rows
+    distance, labels, work = out
+    span = _span(column, reach_across, columns)
+    first += max(0, int(middle - reach) - first) // stride * stride
+    end = min(end, int(middle + reach) + 2)
+    if len(values) == 1:
+        one = (number, middle, values[0], apart, reach, weight, weight_across)
+        _assign_rows(image[0], (first, end, stride, columns), span, one, (distance, labels))
+        return
+    start, width, within, offset = span
+    share, gap = np.float32(1) / np.float32(len(values)), work[:width]
+    for row in range(first, end, stride):
+        down = np.float32(row) - middle
+        if abs(down) <= reach:
+            at = np.uint64(row * columns) + start
+            gap[:] = 0
+            for channel in range(len(values)):
+                _add_gap(image[channel], at, values[channel], gap)
+            terms = (number, share, weight * down * down + apart, weight_across, within, offset)
+            _assign_gaps(gap, at, terms, (distance, labels))
+
+
+@borrowing
+def _add_runs(lines: Any, labels: Any, row: int, work: Any, sums: Any) -> None:
     """Add one row to the sums (count, row, column, each channel's values) of its labels, run by run.
 
     Args:
         lines: of `running_sums`.
         labels: of the row.
         row: its number.
-        ends: int32 (columns,), to work in.
+        work: int32 (columns,) and `words_for` the columns, to work in.
         sums: in and out.
     """
-    count = list_changes(labels[1:], labels[:-1], 1, ends)
+    ends, marks = work
+    count = list_changes(labels[1:], labels[:-1], 1, ends, marks)
     ends[count] = len(labels)
     start = np.uint32(0)
     for run in range(count + ONE):
@@ -129,48 +147,7 @@ def _add_runs(lines: Any, labels: Any, row: int, ends: Any, sums: Any) -> None:
         start = end
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _assign_near(image: Any, row: int, centres: Any, frame: Any, work: Any) -> None:
-    """Every centre near one row against that row."""
-    grid, reach, weight = frame
-    ramp, distance, labels, spans, low, high, gap = work
-    starts, ends, offsets = spans
-    share = np.float32(1) / np.float32(image.shape[0])
-    for band in range(grid[0]):
-        if row < low[band] - reach[0] or row > high[band] + reach[0]:
-            continue
-        for number in range(band * grid[1], (band + 1) * grid[1]):
-            down = np.float32(row) - centres[number, 0]
-            if abs(down) > reach[0]:
-                continue
-            offset, row_term = offsets[number], weight * down * down
-            if image.shape[0] == 1:
-                terms = (centres[number, 2], offset, row_term, weight, starts[number], ends[number])
-                _assign_row(image[0, row], ramp, distance, labels, np.int32(number), terms)
-                continue
-            start, end = int(starts[number]), int(ends[number])
-            gap[: end - start] = 0
-            for channel in range(image.shape[0]):
-                _add_gap(image[channel, row, start:end], centres[number, 2 + channel], gap)
-            near, here, ours = ramp[: end - start], distance[start:end], labels[start:end]
-            _assign_gaps(gap[: end - start], near, here, ours, np.int32(number), (share, offset, row_term, weight))
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _find_spans(centres: Any, reach: Any, columns: int, spans: Any) -> None:
-    """Columns that each centre reaches, first and end, and how far its middle is before the first of them."""
-    starts, ends, offsets = spans
-    for number in range(len(starts)):
-        if centres[number, 1] > columns:  # infinitely far, where its cell lies outside the mask
-            starts[number], ends[number], offsets[number] = 0, 0, 0
-            continue
-        start = max(0, int(np.ceil(centres[number, 1] - reach)))
-        end = min(columns, int(np.floor(centres[number, 1] + reach)) + 1)
-        starts[number], ends[number] = start, max(start, end)
-        offsets[number] = np.float32(start) - centres[number, 1]
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _move(centres: Any, sums: Any) -> None:
     """Centres to the means of their pixels; one without pixels stays where it is."""
     for number in range(centres.shape[0]):
@@ -181,7 +158,7 @@ def _move(centres: Any, sums: Any) -> None:
     sums[:] = 0
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _first_centres(image: Any, grid: Any) -> Any:
     """Row, column and values of the middle of each cell."""
     channels, rows, columns = image.shape
@@ -195,16 +172,16 @@ def _first_centres(image: Any, grid: Any) -> Any:
     return centres
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _centres_inside(lines: Any, inside: Any, grid: Any, cells: Any, sums: Any) -> Any:
     """Means of what each cell has inside the mask. Of cells that lie half outside the others take what they reach."""
     rows, columns = inside.shape
-    line, ends = np.empty(columns, np.int32), np.empty(columns, np.int32)
+    line, work = np.empty(columns, np.int32), (np.empty(columns, np.int32), words_for(columns))
     for row in range(rows):
         first = np.int32(row * grid[0] // rows * grid[1])
         for column in range(columns):
             line[column] = first + cells[column] if inside[row, column] else np.int32(-1)
-        _add_runs(lines, line, row, ends, sums)
+        _add_runs(lines, line, row, work, sums)
     half = rows * columns / (2 * sums.shape[0])
     for number in range(sums.shape[0]):
         sums[number, 0] = sums[number, 0] if sums[number, 0] >= half else 0.0
@@ -213,13 +190,13 @@ def _centres_inside(lines: Any, inside: Any, grid: Any, cells: Any, sums: Any) -
     return centres
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _leave_out(inside: Any, labels: Any) -> None:
     for column in range(len(labels)):
         labels[column] = labels[column] if inside[column] else np.int32(-1)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def slic(view: Any, grid: Any, weight: Any, sweeps: int, stride: int, labels: Any) -> None:
     """Label each pixel with its nearest centre; regions may still fall into pieces.
 
@@ -237,31 +214,39 @@ def slic(view: Any, grid: Any, weight: Any, sweeps: int, stride: int, labels: An
     """
     image, lines, inside = view
     channels, rows, columns = image.shape
+    cells = ((np.arange(columns).astype(np.float32) + np.float32(0.5)) * grid[1] / columns).astype(np.int32)
     sums = np.zeros((grid[0] * grid[1], 3 + channels), np.float64)
+    centres = _centres_inside(lines, inside, grid, cells, sums) if len(inside) else _first_centres(image, grid)
     reach = (np.float32(1.25 * rows / grid[0]), np.float32(1.25 * columns / grid[1]))
-    ramp, ends = np.arange(columns).astype(np.float32), np.empty(columns, np.int32)
-    distance, gap = np.empty(columns, np.float32), np.empty(columns, np.float32)
-    cells = ((ramp + np.float32(0.5)) * grid[1] / columns).astype(np.int32)
-    masked = len(inside) > 0
-    centres = _centres_inside(lines, inside, grid, cells, sums) if masked else _first_centres(image, grid)
-    low, high = np.empty(grid[0], np.float32), np.empty(grid[0], np.float32)
-    spans = (np.empty(len(sums), np.uint64), np.empty(len(sums), np.uint64), np.empty(len(sums), np.float32))
-    for sweep in range(sweeps):
-        last = sweep == sweeps - 1
-        for band in range(grid[0]):
-            downs = centres[band * grid[1] : (band + 1) * grid[1], 0]
-            low[band], high[band] = downs.min(), downs.max()
-        _find_spans(centres, reach[1], columns, spans)
-        for row in range(0 if last else sweep % stride, rows, 1 if last else stride):
-            line = labels[row]
-            first = np.int32(row * grid[0] // rows * grid[1])
-            for column in range(columns):
-                line[column] = first + cells[column]
-            distance[:] = np.inf
-            _assign_near(image, row, centres, (grid, reach, weight), (ramp, distance, line, spans, low, high, gap))
-            if masked:
-                _leave_out(inside[row], line)
-            if not last:
-                _add_runs(lines, line, row, ends, sums)
-        if not last:
-            _move(centres, sums)
+    work = (cells, np.empty((rows, columns), np.float32), np.empty(columns, np.float32))
+    lists = (np.empty(columns, np.int32), words_for(columns))
+    for sweep in range(sweeps - 1):
+        _sweep(view, labels, centres, (grid, reach, weight), (sweep % stride, stride), work)
+        for row in range(sweep % stride, rows, stride):
+            _add_runs(lines, labels[row], row, lists, sums)
+        _move(centres, sums)
+    _sweep(view, labels, centres, (grid, reach, weight), (0, 1), work)
+
+
+@borrowing
+def _sweep(view: Any, labels: Any, centres: Any, frame: Any, step: Any, work: Any) -> None:
+    """Label each stride-th row from the first on."""
+    image, _, inside = view
+    grid, reach, weight = frame
+    first, stride = step
+    cells, distance, gap = work
+    channels, rows, columns = image.shape
+    for row in range(first, rows, stride):
+        cell = np.int32(row * grid[0] // rows * grid[1])
+        for column in range(columns):
+            labels[row, column] = cell + cells[column]
+            distance[row, column] = np.inf
+    flat, out = image.reshape(channels, rows * columns), (distance.reshape(-1), labels.reshape(-1), gap)
+    for number in range(len(centres)):
+        row, column, values = centres[number, 0], centres[number, 1], centres[number, 2:]
+        if column <= columns:  # infinitely far, where its cell lies outside the mask
+            centre = (np.int32(number), row, column, np.float32(0), values)
+            assign_centre(flat, centre, (reach, (weight, weight), columns), (first, rows, stride), out)
+    if len(inside):
+        for row in range(first, rows, stride):
+            _leave_out(inside[row], labels[row])

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 
+from medray.graphs.blur_kernels import blur_inside
 from medray.graphs.features import BAND_SIGMAS, GRADIENT_SIGMAS, HISTOGRAM_EDGES, PATTERN
-from medray.graphs.slic_kernels import blur
 from medray.graphs.texture_kernels import count_patterns, count_values, sum_band, sum_gradients
 
 Taps = Float32[np.ndarray, " taps"]
@@ -15,6 +15,8 @@ Labels = Int32[np.ndarray, "rows columns"]
 Inside = Bool[np.ndarray, "rows columns"] | None
 Runs = tuple[Int32[np.ndarray, " runs_and_end"], Int32[np.ndarray, " rows_and_end"]]
 
+EVERYWHERE = np.empty((0, 0), np.bool_)
+"""The mask, for kernels, of an image without one."""
 BINS = len(HISTOGRAM_EDGES) + 1
 
 
@@ -33,13 +35,8 @@ def blurred(plane: Plane, sigma: float, inside: Inside) -> Plane:
         sigma: standard deviation in pixels.
         inside: the mask, None = everywhere.
     """
-    taps, out = gaussian(sigma), np.empty_like(plane)
-    blur(plane, taps, out)
-    if inside is not None:
-        weight = np.empty_like(plane)
-        blur(inside.astype(np.float32), taps, weight)
-        np.divide(out, weight, out=out, where=inside)
-        out[~inside] = 0
+    out = np.empty_like(plane)
+    blur_inside(plane, gaussian(sigma), EVERYWHERE if inside is None else inside, out)
     return out
 
 

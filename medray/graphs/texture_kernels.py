@@ -6,9 +6,9 @@ Label -1 lies outside a mask: it is in no sum, and a neighbour there counts as t
 import math
 from typing import Any
 
-import numba
 import numpy as np
 
+from medray.graphs.compiled import borrowing, kernel
 from medray.graphs.region_kernels import central_differences, neighbour_line
 
 ROUND = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
@@ -17,7 +17,7 @@ EDGE_WEIGHT, CORNER_WEIGHT = np.float32(math.sqrt(0.5) * (1 - math.sqrt(0.5))), 
 """Weights of the pixels around one in the value 1 away from it along a diagonal; bilinear, its own is the rest."""
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def sum_band(finer: Any, coarser: Any, labels: Any, runs: Any, sums: Any) -> None:
     """Sums of the difference of two blurred images, and of its absolute value, into float64 (regions, 2)."""
     starts = runs[0]
@@ -35,7 +35,7 @@ def sum_band(finer: Any, coarser: Any, labels: Any, runs: Any, sums: Any) -> Non
         sums[region, 1] += size
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _add_tensor(across: Any, down: Any, out: Any) -> None:
     """Sum of the gradient's length and of its products, over one run."""
     length, rows, columns, cross = 0.0, 0.0, 0.0, 0.0
@@ -51,7 +51,7 @@ def _add_tensor(across: Any, down: Any, out: Any) -> None:
     out[3] += cross
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _differences(image: Any, labels: Any, row: int, masked: bool, out: Any) -> None:
     """Central differences of one row, float32: along it into out[0], down the image into out[1]."""
     rows, columns = image.shape
@@ -68,7 +68,7 @@ def _differences(image: Any, labels: Any, row: int, masked: bool, out: Any) -> N
         across[column] = half * (line[min(column + 1, columns - 1)] - line[max(column - 1, 0)])
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def sum_gradients(image: Any, labels: Any, runs: Any, masked: bool, sums: Any) -> None:
     """Sums of the gradient's length and of the structure tensor into float64 (regions, 4): length, yy, xx, xy."""
     starts, first = runs
@@ -82,7 +82,7 @@ def sum_gradients(image: Any, labels: Any, runs: Any, masked: bool, sums: Any) -
                 _add_tensor(across[start:end], down[start:end], sums[labels[row, start]])
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def count_values(image: Any, labels: Any, edges: Any, counts: Any) -> None:
     """Histograms into float64 (regions, bins): bin k holds values from edges[k - 1] to below edges[k]."""
     values, flat = image.reshape(-1), labels.reshape(-1)
@@ -94,7 +94,7 @@ def count_values(image: Any, labels: Any, edges: Any, counts: Any) -> None:
             counts[flat[index], place] += 1
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _pattern(apart: Any, out: Any) -> None:
     """Bit k of each pixel's pattern: whether the image, 1 away in direction k, is no darker than it."""
     out[:] = 0
@@ -106,7 +106,7 @@ def _pattern(apart: Any, out: Any) -> None:
             out[index] |= (one if straight[index] >= 0 else np.uint8(0)) | (two if slanted >= 0 else np.uint8(0))
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def count_patterns(image: Any, labels: Any, bins: Any, counts: Any) -> None:
     """Histograms of local binary patterns into float64 (regions, bins).
 

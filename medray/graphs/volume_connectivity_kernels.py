@@ -6,14 +6,14 @@ Runs are the stretches of one label in one line of columns; pieces are runs of o
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from medray.graphs.compiled import kernel
 from medray.graphs.connectivity_kernels import connect_runs
 from medray.graphs.run_kernels import find_runs, meet, running_sums
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def find_volume_contacts(starts: Any, first: Any, shape: Any) -> Any:
     """Pairs of runs that touch from line to line.
 
@@ -39,8 +39,8 @@ def find_volume_contacts(starts: Any, first: Any, shape: Any) -> Any:
     return contacts[:count], np.int64(within)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def connect_volume(volume: Any, labels: Any, smallest: int) -> int:
+@kernel
+def connect_volume(volume: Any, labels: Any, smallest: int) -> Any:
     """Split labels into connected pieces, join pieces of fewer than `smallest` voxels to a neighbour, number the rest.
 
     The neighbour is the one whose mean value is nearest. Two pieces that are large enough are never joined; a piece

@@ -7,8 +7,9 @@ regions, and -1 where there is none: whatever lies at -1 or at the volume's ends
 import math
 from typing import Any
 
-import numba
 import numpy as np
+
+from medray.graphs.compiled import borrowing, kernel
 
 VOXELS, TOTAL, SQUARES, LOW, HIGH, GRADIENT, SURFACE, BORDER = range(8)
 PLACE = 8
@@ -20,7 +21,7 @@ AREA, CONTRAST = range(2)
 """Columns of the raw sums of an edge: area of the boundary, |difference| times the area across which it is."""
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _step(low: Any, high: Any, at: Any, values: Any, labels: Any) -> Any:
     """Difference of two neighbours of a voxel, each replaced by the voxel where it is not real; all in flat numbers."""
     below = values[low] if labels[low] >= 0 else values[at]
@@ -28,7 +29,7 @@ def _step(low: Any, high: Any, at: Any, values: Any, labels: Any) -> Any:
     return above - below
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _gradient_line(values: Any, labels: Any, place: Any, halves: Any, out: Any) -> None:
     """Length of the gradient of one line, central differences; the volume goes on at its ends with its last value."""
     over, row = place
@@ -45,7 +46,7 @@ def _gradient_line(values: Any, labels: Any, place: Any, halves: Any, out: Any) 
         out[column] = math.sqrt(through * through + down * down + across * across)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _add_run(values: Any, gradient: Any, place: Any, start: int, sums: Any) -> None:
     """Add a run, given as slices of its line, to the sums of its region."""
     total, squares, steepness = 0.0, 0.0, 0.0
@@ -75,7 +76,7 @@ def _add_run(values: Any, gradient: Any, place: Any, start: int, sums: Any) -> N
     where[8] += across * across / count + count * (count * count - 1) / 12
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def sum_volume_regions(volume: Any, labels: Any, runs: Any, regions: int, sizes: Any) -> Any:
     """Raw sums of each region but for the surface towards other labels.
 
@@ -109,7 +110,7 @@ def sum_volume_regions(volume: Any, labels: Any, runs: Any, regions: int, sizes:
     return sums
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _slot(keys: Any, low: Any, high: Any) -> Any:
     """Place of an edge in the open-addressed table, or where it belongs."""
     key = np.int64(low) << 32 | np.int64(high)
@@ -120,7 +121,7 @@ def _slot(keys: Any, low: Any, high: Any) -> Any:
     return slot
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _grown(keys: Any, edges: Any) -> Any:
     """The same edges in a table twice as large."""
     larger, sums = np.full(2 * len(keys), -1, np.int64), np.zeros((2 * len(keys), 2), np.float64)
@@ -132,7 +133,7 @@ def _grown(keys: Any, edges: Any) -> Any:
     return larger, sums
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _add_contact(table: Any, sums: Any, pair: Any, area: float, contrast: float) -> Any:
     """Add a contact of two labels, of which one may be -1, to its edge and both surfaces; the table, grown if full."""
     low, high = min(pair[0], pair[1]), max(pair[0], pair[1])
@@ -153,7 +154,7 @@ def _add_contact(table: Any, sums: Any, pair: Any, area: float, contrast: float)
     return keys, edges, count
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def sum_volume_edges(volume: Any, labels: Any, runs: Any, contacts: Any, sums: Any, faces: Any) -> Any:
     """Pairs of neighbouring regions, each once; adds the surfaces inside the volume to `sums`.
 
@@ -191,7 +192,7 @@ def sum_volume_edges(volume: Any, labels: Any, runs: Any, contacts: Any, sums: A
     return _sorted_edges(table[0], table[1])
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _sorted_edges(keys: Any, edges: Any) -> Any:
     found = np.sort(keys[keys >= 0])
     index = np.empty((2, len(found)), np.int32)

@@ -8,13 +8,14 @@ Source: Achanta et al. 2012, SLIC superpixels, doi:10.1109/TPAMI.2012.120.
 
 from typing import Any
 
-import numba
 import numpy as np
 
-from medray.graphs.slic_kernels import _add_scaled, _assign_row
+from medray.graphs.blur_kernels import add_scaled
+from medray.graphs.compiled import borrowing, kernel
+from medray.graphs.slic_kernels import assign_centre
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def blur_lines(volume: Any, weights: Any, out: Any) -> None:
     """Symmetric filter along the middle axis; the volume goes on at its ends with its last value.
 
@@ -31,10 +32,10 @@ def blur_lines(volume: Any, weights: Any, out: Any) -> None:
             for step in range(len(weights)):
                 weight = weights[step] if step else weights[0] * np.float32(0.5)
                 before, after = volume[block, max(place - step, 0)], volume[block, min(place + step, length - 1)]
-                _add_scaled(target, before, after, weight)
+                add_scaled(target, before, after, weight)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def blur_columns(lines: Any, weights: Any, out: Any) -> None:
     """The same along the last axis of float32 (lines, columns)."""
     count, columns = lines.shape
@@ -49,29 +50,23 @@ def blur_columns(lines: Any, weights: Any, out: Any) -> None:
         for step in range(radius + 1):
             weight = weights[step] if step else weights[0] * np.float32(0.5)
             before, after = wide[radius - step : radius - step + columns], wide[radius + step : radius + step + columns]
-            _add_scaled(target, before, after, weight)
+            add_scaled(target, before, after, weight)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _assign_near(values: Any, place: Any, centres: Any, frame: Any, work: Any) -> None:
-    """Every centre near one line against that line; `place` is its slice and row."""
-    grid, reach, weights = frame
-    ramp, distance, labels, spans, low, high = work
-    starts, ends, offsets = spans
-    for band in range(grid[0] * grid[1]):
-        if place[0] < low[band, 0] - reach[0] or place[0] > high[band, 0] + reach[0]:
-            continue
-        if place[1] < low[band, 1] - reach[1] or place[1] > high[band, 1] + reach[1]:
-            continue
-        for number in range(band * grid[2], (band + 1) * grid[2]):
-            over, down = np.float32(place[0]) - centres[number, 0], np.float32(place[1]) - centres[number, 1]
-            if abs(over) <= reach[0] and abs(down) <= reach[1]:
-                line_term = weights[1] * down * down + weights[0] * over * over
-                terms = (centres[number, 3], offsets[number], line_term, weights[2], starts[number], ends[number])
-                _assign_row(values, ramp, distance, labels, np.int32(number), terms)
+@borrowing
+def _assign_near(values: Any, over: int, centres: Any, frame: Any, rows: Any, out: Any) -> None:
+    """Every centre near one slice against it; `rows`, `out`: of `assign_centre`."""
+    reach, weights, columns = frame
+    for number in range(len(centres)):
+        apart = np.float32(over) - centres[number, 0]
+        if abs(apart) <= reach[0]:
+            place = (np.int32(number), centres[number, 1], centres[number, 2], weights[0] * apart * apart)
+            centre = (*place, centres[number, 3:])
+            planar = ((reach[1], reach[2]), (weights[1], weights[2]), columns)
+            assign_centre(values, centre, planar, rows, out)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _add_runs(values: Any, labels: Any, place: Any, sums: Any) -> None:
     """Add one line to the sums (count, slice, row, column, value) of its labels, run by run."""
     start, columns = 0, len(values)
@@ -92,7 +87,7 @@ def _add_runs(values: Any, labels: Any, place: Any, sums: Any) -> None:
         start = end
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _move(centres: Any, sums: Any) -> None:
     """Centres to the means of their voxels; one without voxels stays where it is."""
     for number in range(centres.shape[0]):
@@ -103,7 +98,7 @@ def _move(centres: Any, sums: Any) -> None:
     sums[:] = 0
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _first_centres(volume: Any, real: Any, grid: Any) -> Any:
     """Middles of the grid's cells. One that is not real has an infinite value: it takes no voxel from others, keeps
     those of its cell that no other reaches, and moves to them.
@@ -120,33 +115,13 @@ def _first_centres(volume: Any, real: Any, grid: Any) -> Any:
     return centres
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _find_bounds(centres: Any, grid: Any, low: Any, high: Any) -> None:
-    """Lowest and highest slice and row of the centres of each line of cells."""
-    for band in range(len(low)):
-        ours = centres[band * grid[2] : (band + 1) * grid[2]]
-        for axis in range(2):
-            low[band, axis], high[band, axis] = ours[:, axis].min(), ours[:, axis].max()
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _find_spans(centres: Any, reach: Any, columns: int, spans: Any) -> None:
-    """Columns that each centre reaches, first and end, and how far its middle is before the first of them."""
-    starts, ends, offsets = spans
-    for number in range(len(starts)):
-        start = max(0, int(np.ceil(centres[number, 2] - reach)))
-        end = min(columns, int(np.floor(centres[number, 2] + reach)) + 1)
-        starts[number], ends[number] = start, max(start, end)
-        offsets[number] = np.float32(start) - centres[number, 2]
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@borrowing
 def _hide(line: Any, real: Any) -> None:
     for column in range(len(line)):
         line[column] = line[column] if real[column] else np.int32(-1)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def supervoxels(volume: Any, real: Any, plan: Any, sweeps: int, stride: int, labels: Any) -> None:
     """Label each real voxel with its nearest centre; regions may still fall into pieces.
 
@@ -165,30 +140,37 @@ def supervoxels(volume: Any, real: Any, plan: Any, sweeps: int, stride: int, lab
     grid, weights = plan
     centres = _first_centres(volume, real, grid)
     sums = np.zeros((centres.shape[0], 5), np.float64)
-    low, high = np.empty((grid[0] * grid[1], 2), np.float32), np.empty((grid[0] * grid[1], 2), np.float32)
     reach = (
         np.float32(1.25 * slices / grid[0]), np.float32(1.25 * rows / grid[1]), np.float32(1.25 * columns / grid[2])
     )  # fmt: skip
-    spans = (np.empty(len(sums), np.uint64), np.empty(len(sums), np.uint64), np.empty(len(sums), np.float32))
-    ramp = np.arange(columns).astype(np.float32)
-    distance = np.empty(columns, np.float32)
-    cells = ((ramp + np.float32(0.5)) * grid[2] / columns).astype(np.int32)
-    for sweep in range(sweeps):
-        last = sweep == sweeps - 1
-        _find_bounds(centres, grid, low, high)
-        _find_spans(centres, reach[2], columns, spans)
+    cells = ((np.arange(columns).astype(np.float32) + np.float32(0.5)) * grid[2] / columns).astype(np.int32)
+    work = (cells, np.empty((rows, columns), np.float32), np.empty(columns, np.float32))
+    for sweep in range(sweeps - 1):
+        _sweep((volume, real), labels, centres, (grid, reach, weights), (sweep, stride), work)
         for over in range(slices):
-            for row in range(0 if last else (sweep + over) % stride, rows, 1 if last else stride):
-                line = labels[over, row]
-                first = np.int32((over * grid[0] // slices * grid[1] + row * grid[1] // rows) * grid[2])
-                for column in range(columns):
-                    line[column] = first + cells[column]
-                distance[:] = np.inf
-                work = (ramp, distance, line, spans, low, high)
-                _assign_near(volume[over, row], (over, row), centres, (grid, reach, weights), work)
-                if real.size:
-                    _hide(line, real[over, row])
-                if not last:
-                    _add_runs(volume[over, row], line, (over, row), sums)
-        if not last:
-            _move(centres, sums)
+            for row in range((sweep + over) % stride, rows, stride):
+                _add_runs(volume[over, row], labels[over, row], (over, row), sums)
+        _move(centres, sums)
+    _sweep((volume, real), labels, centres, (grid, reach, weights), (0, 1), work)
+
+
+@borrowing
+def _sweep(view: Any, labels: Any, centres: Any, frame: Any, step: Any, work: Any) -> None:
+    """Label each stride-th row of each slice, from another one on in each."""
+    volume, real = view
+    grid, reach, weights = frame
+    sweep, stride = step
+    cells, distance, gap = work
+    slices, rows, columns = volume.shape
+    for over in range(slices):
+        first, marks = (sweep + over) % stride, labels[over]
+        for row in range(first, rows, stride):
+            cell = np.int32((over * grid[0] // slices * grid[1] + row * grid[1] // rows) * grid[2])
+            for column in range(columns):
+                marks[row, column] = cell + cells[column]
+                distance[row, column] = np.inf
+        values, out = volume[over].reshape(1, rows * columns), (distance.reshape(-1), marks.reshape(-1), gap)
+        _assign_near(values, over, centres, (reach, weights, columns), (first, rows, stride), out)
+        if real.size:
+            for row in range(first, rows, stride):
+                _hide(marks[row], real[over, row])

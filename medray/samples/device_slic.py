@@ -34,7 +34,7 @@ Choice = Int16[Tensor, "batch down cell_rows across cell_columns"]
 
 
 def blur_on(planes: Planes, weights: Float32[np.ndarray, " taps"]) -> Planes:
-    """`graphs.slic_kernels.blur` of each plane: down the rows first, each sum in the same order."""
+    """`graphs.blur_kernels.blur` of each plane: down the rows first, each sum in the same order."""
     for axis in (1, 2):
         length, reach = planes.shape[axis], len(weights) - 1
         places = torch.arange(-reach, length + reach, device=planes.device).clamp(0, length - 1)

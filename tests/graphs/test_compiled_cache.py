@@ -10,11 +10,12 @@ import pytest
 PROGRAM = """
 import hashlib, numpy
 from medray.graphs.build import build_region_graph
-from medray.graphs.slic_kernels import slic
+from medray.graphs.image_kernels import segment
 from medray.image_settings import GraphRecipe
 image = numpy.random.default_rng(0).normal(size=(1, 40, 40)).astype(numpy.float32)
 graph = build_region_graph(image, GraphRecipe(regions=30, texture=True))
-print(hashlib.sha256(graph.x.tobytes() + graph.edge_index.tobytes()).hexdigest(), sum(slic.stats.cache_hits.values()))
+digest = hashlib.sha256(graph.x.tobytes() + graph.edge_index.tobytes()).hexdigest()
+print(digest, sum(segment.stats.cache_hits.values()))
 """
 
 
@@ -36,7 +37,7 @@ SIGNATURES = """
 import itertools
 import numpy as np
 from medray.graphs import build, collate_kernels, connectivity_kernels, edge_kernels, merge_kernels, run_kernels
-from medray.graphs import neighbour_kernels, region_kernels, slic_kernels, texture_kernels
+from medray.graphs import blur_kernels, image_kernels, neighbour_kernels, region_kernels, slic_kernels, texture_kernels
 from medray.graphs import volume_connectivity_kernels, volume_region_kernels, volume_slic_kernels
 from medray.graphs.volume_build import build_volume_graph
 from medray.graphs.arrow import collate_arrow, graphs_to_arrow
@@ -53,7 +54,7 @@ for image in (frozen, frozen[:1, ::2], frozen[1:].copy(), frozen[:, :1]):
     for mask in (None, image > 0):
         build_volume_graph(image, (2.0, 1.0, 1.0), GraphRecipe(regions=20), mask)
 modules = (slic_kernels, connectivity_kernels, region_kernels, edge_kernels, texture_kernels, collate_kernels)
-modules += (merge_kernels, run_kernels, neighbour_kernels)
+modules += (blur_kernels, image_kernels, merge_kernels, run_kernels, neighbour_kernels)
 modules += (volume_connectivity_kernels, volume_region_kernels, volume_slic_kernels)
 functions = [item for module in modules for item in vars(module).items() if hasattr(item[1], "signatures")]
 kernels = {name: kernel for name, kernel in functions if not name.startswith("_")}

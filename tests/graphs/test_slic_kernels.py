@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from medray.graphs.label_map import NO_MASK
+from medray.graphs.blur_kernels import blur
 from medray.graphs.run_kernels import running_sums
-from medray.graphs.slic_kernels import blur, slic
-from medray.graphs.texture import gaussian
+from medray.graphs.slic_kernels import slic
+from medray.graphs.texture import EVERYWHERE, gaussian
 from tests.graphs.ellipses import ellipses
 
 
@@ -25,7 +25,7 @@ def test_after_one_sweep_each_pixel_has_the_nearest_first_centre() -> None:
     image = ellipses(40, 0)[0]
     labels = np.empty((40, 40), np.int32)
     weight = np.float32(0.02)
-    slic((image[None], running_sums(image[None]), NO_MASK), np.array([4, 5]), weight, 1, 1, labels)
+    slic((image[None], running_sums(image[None]), EVERYWHERE), (4, 5), weight, 1, 1, labels)
     rows, columns = np.mgrid[:40, :40]
     distances = []
     for number in range(20):
@@ -41,5 +41,5 @@ def test_many_sweeps_come_to_rest_on_two_halves() -> None:
     image = np.zeros((20, 20), np.float32)
     image[:, 13:] = 5
     labels = np.empty((20, 20), np.int32)
-    slic((image[None], running_sums(image[None]), NO_MASK), np.array([1, 2]), np.float32(0.001), 10, 1, labels)
+    slic((image[None], running_sums(image[None]), EVERYWHERE), (1, 2), np.float32(0.001), 10, 1, labels)
     assert np.array_equal(labels, np.repeat([[0] * 13 + [1] * 7], 20, axis=0))

@@ -7,13 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medray.graphs.connectivity_kernels import connect
+from medray.graphs.run_kernels import running_sums
 from medray.samples.device_connectivity import connect_on
 
 
 def by_kernel(planes, labels, smallest):
     found = labels.astype(np.int32)
     for plane, label in zip(planes, found, strict=True):
-        connect(plane[None], label, smallest)
+        connect(running_sums(plane[None]), label, smallest)
     return found
 
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from medray.graphs import slic_kernels
-from medray.graphs.label_map import NO_MASK
+from medray.graphs.blur_kernels import blur
 from medray.graphs.plan import plan_slic
-from medray.graphs.texture import gaussian
+from medray.graphs.run_kernels import running_sums
+from medray.graphs.slic_kernels import slic
+from medray.graphs.texture import EVERYWHERE, gaussian
 from medray.image_settings import GraphRecipe
 from medray.samples.device_slic import blur_on, slic_on
 from tests.graphs.ellipses import ellipses
@@ -18,10 +19,8 @@ def images(size, count, noise=0.1):
 
 
 def by_kernel(plane, plan):
-    labels = np.empty(plane.shape, np.int32)
-    slic_kernels.slic(
-        (np.array(plane)[None], NO_MASK), np.array(plan.grid), plan.weight, plan.sweeps, plan.stride, labels
-    )
+    image, labels = np.array(plane)[None], np.empty(plane.shape, np.int32)
+    slic((image, running_sums(image), EVERYWHERE), plan.grid, plan.weight, plan.sweeps, plan.stride, labels)
     return labels
 
 
@@ -31,7 +30,7 @@ def test_blur_is_the_kernels_bit_for_bit(sigma, rows, columns):
     found = blur_on(torch.from_numpy(planes), gaussian(sigma)).numpy()
     for plane, ours in zip(planes, found, strict=True):
         wanted = np.empty_like(plane)
-        slic_kernels.blur(plane, gaussian(sigma), wanted)
+        blur(plane, gaussian(sigma), wanted)
         assert np.array_equal(ours, wanted)
 
 
