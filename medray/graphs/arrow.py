@@ -182,7 +182,7 @@ def _empty(shape: tuple[int, ...], kind: type[np.generic]) -> np.ndarray:
 
 
 @cache
-def _edge_columns(dims: int, asked: tuple[str, ...] | None) -> tuple[list[str], list[str]]:
+def _edge_columns(dims: int, asked: tuple[str, ...] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Edge features that are written, in the order of `EDGE_FEATURES`, and those of them that are wanted."""
     directions = DIRECTIONS[-dims:]
     here = [name for name in EDGE_FEATURES if name not in DIRECTIONS or name in directions]
@@ -190,7 +190,7 @@ def _edge_columns(dims: int, asked: tuple[str, ...] | None) -> tuple[list[str], 
     if missing := sorted(set(wanted) - set(here)):
         raise ValueError(f"graphs of {dims} dimensions have no edge feature {missing[0]!r}")
     groups = [group for group in (directions, KINDS) if not set(wanted) & set(group)]
-    return [name for name in here if not any(name in group for group in groups)], wanted
+    return tuple(name for name in here if not any(name in group for group in groups)), tuple(wanted)
 
 
 def _unpacked(table: pa.Table) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:

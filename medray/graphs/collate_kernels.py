@@ -20,7 +20,7 @@ def _fits(pairs: Any, nodes: int) -> bool:
     largest = np.uint32(0)
     for place in range(len(pairs)):
         largest = max(largest, pairs[place])
-    return len(pairs) == 0 or largest < nodes
+    return bool(len(pairs) == 0 or largest < nodes)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -86,20 +86,18 @@ def _write_edges(first: int, scale: Any, edges: Any, nodes: Any, kinds: Any, out
         edge = number - count if down else number
         source, target = pairs[number], pairs[edge if down else number + count]
         dy, dx = values[source, 0] - values[target, 0], values[source, 1] - values[target, 1]
-        gap, squares = values[source, 2] - values[target, 2], dy * dy + dx * dx
+        gap, dz = values[source, 2] - values[target, 2], values[source, 3] - values[target, 3]
+        distance = math.sqrt(dy * dy + dx * dx + dz * dz) * scale
         sources[place], targets[place] = first + source, first + target
-        lines[place, 0], lines[place, 1] = stored[edge, 0], stored[edge, 1]
+        lines[place, 0], lines[place, 1], lines[place, 2] = stored[edge, 0], stored[edge, 1], distance
         column = 3
         if directions == 3:
-            dz = values[source, 3] - values[target, 3]
-            squares += dz * dz
             lines[place, 3] = dz * scale + nought
             column = 4
-        lines[place, 2] = math.sqrt(squares) * scale
         if directions:
             lines[place, column], lines[place, column + 1] = dy * scale + nought, dx * scale + nought
             column += 2
-        lines[place, column] = gap
+        lines[place, column] = gap + nought
         if typed:
             rise = np.float32(level[target]) - np.float32(level[source])
             lines[place, column + 1], lines[place, column + 2] = rise == 1, rise == -1
