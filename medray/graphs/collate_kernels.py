@@ -1,4 +1,8 @@
-"""Compiled loop that lays many region graphs side by side as one, both directions of each edge, sorted by target."""
+"""Compiled loop that lays many region graphs side by side as one, both directions of each edge, sorted by target.
+
+Graph by graph: what is read or written out of order is small enough for the nearest cache, and the outputs, which are
+not, are written once, from the first value to the last.
+"""
 
 import math
 from typing import Any
@@ -12,27 +16,39 @@ MEAN = STATISTICS.index("mean")
 
 
 @borrowing
-def _fits(index: Any, nodes: int) -> bool:
-    outside = 0
-    for place in range(len(index)):
-        outside += index[place] >= nodes
-    return outside == 0
+def _fits(pairs: Any, nodes: int) -> bool:
+    largest = np.uint32(0)
+    for place in range(len(pairs)):
+        largest = max(largest, pairs[place])
+    return bool(len(pairs) == 0 or largest < nodes)
 
 
 @borrowing
-def _place_starts(low: Any, high: Any, first: int, cursor: Any, ends: Any) -> None:
-    """Where the edges that enter each node of one graph start, and where its edges to higher nodes start in `low`."""
+def _order_by_target(low: Any, high: Any, cursor: Any, order: Any) -> None:
+    """Counting sort of one graph's directed edges: number k goes up from `low[k]`, k + edges down from `high[k]`.
+
+    Edges are taken lower node by lower node. So those that come up to a node are placed before those that come down to
+    it, and both by their sources.
+    """
+    edges, one = len(low), np.uint32(1)
     cursor[:] = 0
-    for edge in range(len(high)):
-        cursor[high[edge]] += 1
-    edge, edges = 0, len(low)
-    for target in range(len(cursor)):
-        from_lower, ends[target] = cursor[target], edge
-        while edge < edges and low[edge] == target:
-            edge += 1
-        cursor[target] = first
-        first += from_lower + edge - ends[target]
-    ends[len(cursor)] = edge
+    for edge in range(edges):
+        cursor[low[edge]] += one
+    for edge in range(edges):
+        cursor[high[edge]] += one
+    first = np.uint32(0)
+    for node in range(len(cursor)):
+        entering = cursor[node]
+        cursor[node] = first
+        first += entering
+    for edge in range(edges):
+        lower, higher = low[edge], high[edge]
+        place = cursor[lower]
+        cursor[lower] = place + one
+        order[place] = edges + edge
+        place = cursor[higher]
+        cursor[higher] = place + one
+        order[place] = edge
 
 
 @borrowing
@@ -45,58 +61,46 @@ def _scale(level: Any, dims: int) -> Any:
 
 
 @borrowing
-def _write(line: Any, stored: Any, derived: Any, sign: Any, kinds: Any) -> None:
-    """Features of one directed edge; `derived` is told from its lower node to its higher one, `sign` turns it round."""
-    distance, dz, dy, dx, gap, rise = derived
-    directions, typed = kinds
-    nought = np.float32(0)  # added, it makes 0.0 of -0.0
-    line[0], line[1], line[2] = stored[0], stored[1], distance
-    column = 3
-    if directions == 3:
-        line[column] = sign * dz + nought
-        column += 1
-    if directions:
-        line[column], line[column + 1] = sign * dy + nought, sign * dx + nought
-        column += 2
-    line[column] = sign * gap + nought
-    if typed:
-        line[column + 1], line[column + 2] = sign * rise == 1, sign * rise == -1
+def _gather_nodes(x: Any, pos: Any, values: Any) -> None:
+    """Side by side what edges ask of their nodes: row, column, mean, and slice (0 in planes)."""
+    last = pos.shape[1] - 1
+    row, column = pos[:, last - 1], pos[:, last]
+    for node in range(len(x)):
+        values[node, 0], values[node, 1], values[node, 2], values[node, 3] = row[node], column[node], x[node, MEAN], 0
+    if last == 2:
+        for node in range(len(x)):
+            values[node, 3] = pos[node, 0]
 
 
 @borrowing
-def _join_graph(first: int, edges: Any, nodes: Any, kinds: Any, out: Any) -> None:
-    """Write both directions of the edges of one graph, whose first node is `first`; the others are counted from it.
-
-    Nodes go up: when one's turn comes, all edges from lower nodes have been written, and those from higher ones follow.
-    """
-    high, stored, cursor, ends = edges
-    mean, pos, level = nodes
-    index, attributes = out
-    sources, targets = index[0], index[1]
-    last = pos.shape[1] - 1
-    scale, there, back = _scale(level, last + 1), np.float32(1), np.float32(-1)
-    for one in range(len(mean)):
-        start, end, place = ends[one], ends[one + 1], cursor[one]
-        highs, kept = high[start:end], stored[start:end]
-        source, target = sources[place : place + end - start], targets[place : place + end - start]
-        lines = attributes[place : place + end - start]
-        y, x, value = pos[one, last - 1], pos[one, last], mean[one]
-        for edge in range(len(highs)):
-            other = highs[edge]
-            dz = np.float32(0)
-            dy, dx = y - pos[other, last - 1], x - pos[other, last]
-            squares = dy * dy + dx * dx
-            if last == 2:
-                dz = pos[one, 0] - pos[other, 0]
-                squares += dz * dz
-            gap, rise = value - mean[other], np.float32(level[other]) - np.float32(level[one])
-            derived = (math.sqrt(squares) * scale, dz * scale, dy * scale, dx * scale, gap, rise)
-            source[edge], target[edge] = first + other, first + one
-            _write(lines[edge], kept[edge], derived, back, kinds)
-            entry = cursor[other]
-            cursor[other] = entry + 1
-            sources[entry], targets[entry] = first + one, first + other
-            _write(attributes[entry], kept[edge], derived, there, kinds)
+def _write_edges(first: int, scale: Any, edges: Any, nodes: Any, kinds: Any, out: Any) -> None:
+    """Write the directed edges of one graph, whose first node is `first`; the others are counted from it."""
+    order, pairs, stored = edges
+    values, level = nodes
+    directions, typed = kinds
+    sources, targets, lines = out
+    count, nought = np.uint32(len(stored)), np.float32(0)  # nought, added, makes 0.0 of -0.0
+    for place in range(len(order)):
+        number = order[place]
+        down = number >= count
+        edge = number - count if down else number
+        source, target = pairs[number], pairs[edge if down else number + count]
+        dy, dx = values[source, 0] - values[target, 0], values[source, 1] - values[target, 1]
+        gap, dz = values[source, 2] - values[target, 2], values[source, 3] - values[target, 3]
+        distance = math.sqrt(dy * dy + dx * dx + dz * dz) * scale
+        sources[place], targets[place] = first + source, first + target
+        lines[place, 0], lines[place, 1], lines[place, 2] = stored[edge, 0], stored[edge, 1], distance
+        column = 3
+        if directions == 3:
+            lines[place, 3] = dz * scale + nought
+            column = 4
+        if directions:
+            lines[place, column], lines[place, column + 1] = dy * scale + nought, dx * scale + nought
+            column += 2
+        lines[place, column] = gap + nought
+        if typed:
+            rise = np.float32(level[target]) - np.float32(level[source])
+            lines[place, column + 1], lines[place, column + 2] = rise == 1, rise == -1
 
 
 @kernel
@@ -110,27 +114,29 @@ def join_graphs(ptr: Any, edges: Any, nodes: Any, kinds: Any, out: Any) -> int:
         nodes: features (float32 (nodes, features)), positions (float32 (nodes, 2 or 3)), levels (uint8).
         kinds: how many directions to write (0, 2 or 3), and whether to write `to_parent` and `to_child`.
         out: int64 (2, 2 edges); float32 (2 edges, features): the `features.EDGE_FEATURES` that were chosen; int64
-            (nodes,): the graph of each node; float32 (nodes, features): a copy of the features.
+            (nodes,): the graph of each node.
 
     Returns:
         -1, or the number of a graph with an edge to a node that does not exist.
     """
     edge_ptr, pairs, stored = edges
     x, pos, level = nodes
-    index, attributes, batch, copy = out
-    largest = 0
+    index, attributes, batch = out
+    most, longest = 0, 0
     for graph in range(len(ptr) - 1):
-        largest = max(largest, ptr[graph + 1] - ptr[graph])
-    cursors, ends = np.empty(largest, np.uint32), np.empty(largest + 1, np.uint32)
+        most, longest = max(most, ptr[graph + 1] - ptr[graph]), max(longest, edge_ptr[graph + 1] - edge_ptr[graph])
+    cursors, orders = np.empty(most, np.uint32), np.empty(2 * longest, np.uint32)
+    values = np.empty((most, 4), np.float32)
     for graph in range(len(ptr) - 1):
-        node, node_end, first, end = ptr[graph], ptr[graph + 1], edge_ptr[graph], edge_ptr[graph + 1]
+        node, node_end, edge, edge_end = ptr[graph], ptr[graph + 1], edge_ptr[graph], edge_ptr[graph + 1]
         batch[node:node_end] = graph
-        own = pairs[2 * first : 2 * end]
+        start, end = 2 * edge, 2 * edge_end
+        own, order, own_level = pairs[start:end], orders[: end - start], level[node:node_end]
         if not _fits(own, node_end - node):
             return graph
-        low, high, cursor = own[: end - first], own[end - first :], cursors[: node_end - node]
-        _place_starts(low, high, 2 * first, cursor, ends)
-        copy[node:node_end] = x[node:node_end]
-        here = (copy[node:node_end, MEAN], pos[node:node_end], level[node:node_end])
-        _join_graph(node, (high, stored[first:end], cursor, ends), here, kinds, (index, attributes))
+        _order_by_target(own[: edge_end - edge], own[edge_end - edge :], cursors[: node_end - node], order)
+        _gather_nodes(x[node:node_end], pos[node:node_end], values)
+        listed = (order, own, stored[edge:edge_end])
+        there = (index[0, start:end], index[1, start:end], attributes[start:end])
+        _write_edges(node, _scale(own_level, pos.shape[1]), listed, (values, own_level), kinds, there)
     return -1

@@ -200,5 +200,7 @@ def test_volumes_have_a_third_direction() -> None:
     gaps = batch["x"][source, 1] - batch["x"][target, 1]
     wanted = np.column_stack([np.linalg.norm(steps, axis=1), steps, gaps])
     np.testing.assert_allclose(batch["edge_attr"], wanted, rtol=1e-5, atol=1e-6)
+    alone = collate_arrow(graphs_to_arrow([graph, graph]), ("distance",))["edge_attr"]
+    assert np.array_equal(alone, batch["edge_attr"][:, :1])
     with pytest.raises(ValueError, match="graphs of 2 dimensions have no edge feature 'dz'"):
         collate_arrow(graphs_to_arrow([one_line(3)]), ("dz",))
