@@ -9,7 +9,7 @@ from medray.graphs.compiled import borrowing, kernel
 LARGEST = np.finfo(np.float32).max
 
 
-@borrowing
+@kernel
 def mean_of_channels(image: Any, out: Any) -> Any:
     """Mean over the channels of a float32 (channels, rows * columns) image.
 

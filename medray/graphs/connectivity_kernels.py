@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.graphs.compiled import borrowing, kernel
+from medray.graphs.compiled import borrowing, inner, kernel
 from medray.graphs.run_kernels import find_contacts, find_runs
 
 FILL = 32
@@ -40,7 +40,7 @@ def _number_roots(parent: Any) -> int:
     return count
 
 
-@kernel
+@inner
 def _pieces(flat: Any, starts: Any, contacts: Any) -> Any:
     """The piece of each run, int32, numbered in raster order, and how many pieces there are."""
     pieces = np.arange(len(starts) - 1).astype(np.int32)
@@ -60,7 +60,7 @@ def _join_runs(flat: Any, starts: Any, contacts: Any, within: Any, pieces: Any) 
         _join(pieces, within[contact, 0], within[contact, 1])
 
 
-@kernel
+@inner
 def _measure(lines: Any, flat: Any, runs: Any, pieces: Any, count: int) -> Any:
     """Pixels (-1 outside the mask) and sums of the values of each piece; `lines` are the image's `running_sums`."""
     starts, first = runs
@@ -116,7 +116,7 @@ def _list_links(pieces: Any, first: Any, contacts: Any, small: Any, links: Any) 
     return count
 
 
-@kernel
+@inner
 def _choose(links: Any, sizes: Any, totals: Any) -> Any:
     """The neighbour of each small piece whose mean is nearest, the earlier one of two; the number of pieces for none.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.graphs.compiled import borrowing, kernel
+from medray.graphs.compiled import borrowing, inner, kernel
 from medray.graphs.region_kernels import BORDER, PERIMETER
 from medray.graphs.run_kernels import meet
 
@@ -31,7 +31,7 @@ def _slot(keys: Any, one: int, other: int) -> int:
     return slot
 
 
-@kernel
+@inner
 def _table(nodes: int) -> Any:
     """Keys and sums of an empty open-addressed table.
 
@@ -180,7 +180,7 @@ def merge_edges(pairs: Any, edges: Any, group: Any, sums: Any) -> Any:
     return _sorted_edges(table, sums.shape[0])
 
 
-@kernel
+@inner
 def _sorted_edges(table: Any, nodes: int) -> Any:
     """Edges of a table in lexicographic order: by their higher nodes, then, keeping that order, by their lower."""
     keys, sums = table
@@ -199,7 +199,7 @@ def _sorted_edges(table: Any, nodes: int) -> Any:
     return index, edges
 
 
-@kernel
+@inner
 def _sorted_by(nodes: Any, slots: Any, count: int) -> Any:
     """Slots by the number, below `count`, that `nodes` has for each; equal ones keep their order."""
     ends, order = np.zeros(count + 1, np.int32), np.empty_like(slots)
@@ -214,7 +214,7 @@ def _sorted_by(nodes: Any, slots: Any, count: int) -> Any:
     return order
 
 
-@borrowing
+@kernel
 def describe_boundaries(edges: Any, side: float, out: Any) -> None:
     """The stored edge features of float64 (edges, 3) sums into float32 (edges, 2); `side`: sqrt(M) of features.py."""
     for edge in range(edges.shape[0]):

@@ -215,7 +215,7 @@ def _axes(sums: Any) -> Any:
     return math.sqrt(middle + apart), math.sqrt(max(middle - apart, 0.0))
 
 
-@borrowing
+@kernel
 def describe_regions(sums: Any, shape: Any, expected: float, x: Any, pos: Any) -> None:
     """The twelve invariant features into the first columns of `x`, centroids into `pos`; formulas in features.py.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.graphs.compiled import borrowing, kernel
+from medray.graphs.compiled import borrowing, inner, kernel
 from medray.graphs.run_kernels import ONE, list_changes, words_for
 
 LANES = 8
@@ -158,7 +158,7 @@ def _move(centres: Any, sums: Any) -> None:
     sums[:] = 0
 
 
-@kernel
+@inner
 def _first_centres(image: Any, grid: Any) -> Any:
     """Row, column and values of the middle of each cell."""
     channels, rows, columns = image.shape
@@ -172,7 +172,7 @@ def _first_centres(image: Any, grid: Any) -> Any:
     return centres
 
 
-@kernel
+@inner
 def _centres_inside(lines: Any, inside: Any, grid: Any, cells: Any, sums: Any) -> Any:
     """Means of what each cell has inside the mask. Of cells that lie half outside the others take what they reach."""
     rows, columns = inside.shape

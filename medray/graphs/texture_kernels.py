@@ -17,7 +17,7 @@ EDGE_WEIGHT, CORNER_WEIGHT = np.float32(math.sqrt(0.5) * (1 - math.sqrt(0.5))), 
 """Weights of the pixels around one in the value 1 away from it along a diagonal; bilinear, its own is the rest."""
 
 
-@borrowing
+@kernel
 def sum_band(finer: Any, coarser: Any, labels: Any, runs: Any, sums: Any) -> None:
     """Sums of the difference of two blurred images, and of its absolute value, into float64 (regions, 2)."""
     starts = runs[0]
@@ -82,7 +82,7 @@ def sum_gradients(image: Any, labels: Any, runs: Any, masked: bool, sums: Any) -
                 _add_tensor(across[start:end], down[start:end], sums[labels[row, start]])
 
 
-@borrowing
+@kernel
 def count_values(image: Any, labels: Any, edges: Any, counts: Any) -> None:
     """Histograms into float64 (regions, bins): bin k holds values from edges[k - 1] to below edges[k]."""
     values, flat = image.reshape(-1), labels.reshape(-1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.graphs.compiled import borrowing, kernel
+from medray.graphs.compiled import borrowing, inner, kernel
 
 VOXELS, TOTAL, SQUARES, LOW, HIGH, GRADIENT, SURFACE, BORDER = range(8)
 PLACE = 8
@@ -121,7 +121,7 @@ def _slot(keys: Any, low: Any, high: Any) -> Any:
     return slot
 
 
-@kernel
+@inner
 def _grown(keys: Any, edges: Any) -> Any:
     """The same edges in a table twice as large."""
     larger, sums = np.full(2 * len(keys), -1, np.int64), np.zeros((2 * len(keys), 2), np.float64)
@@ -133,7 +133,7 @@ def _grown(keys: Any, edges: Any) -> Any:
     return larger, sums
 
 
-@kernel
+@inner
 def _add_contact(table: Any, sums: Any, pair: Any, area: float, contrast: float) -> Any:
     """Add a contact of two labels, of which one may be -1, to its edge and both surfaces; the table, grown if full."""
     low, high = min(pair[0], pair[1]), max(pair[0], pair[1])
@@ -192,7 +192,7 @@ def sum_volume_edges(volume: Any, labels: Any, runs: Any, contacts: Any, sums: A
     return _sorted_edges(table[0], table[1])
 
 
-@kernel
+@inner
 def _sorted_edges(keys: Any, edges: Any) -> Any:
     found = np.sort(keys[keys >= 0])
     index = np.empty((2, len(found)), np.int32)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from medray.graphs.blur_kernels import add_scaled
-from medray.graphs.compiled import borrowing, kernel
+from medray.graphs.compiled import borrowing, inner, kernel
 from medray.graphs.slic_kernels import assign_centre
 
 
-@borrowing
+@kernel
 def blur_lines(volume: Any, weights: Any, out: Any) -> None:
     """Symmetric filter along the middle axis; the volume goes on at its ends with its last value.
 
@@ -98,7 +98,7 @@ def _move(centres: Any, sums: Any) -> None:
     sums[:] = 0
 
 
-@kernel
+@inner
 def _first_centres(volume: Any, real: Any, grid: Any) -> Any:
     """Middles of the grid's cells. One that is not real has an infinite value: it takes no voxel from others, keeps
     those of its cell that no other reaches, and moves to them.
