@@ -9,6 +9,7 @@ from medray.image_settings import AugmentSettings, DecodeSettings, GraphRecipe, 
 from medray.network_settings import NetworkSettings
 
 PathStyle = Literal["sealed", "plain"]
+TaskName = Literal["classify", "segment"]
 ModelName = Literal[
     "cnn", "resnet18", "vig", "deepsets", "gcn", "sage", "gin", "gat", "gatedgcn", "pna", "gps", "hybrid"
 ]

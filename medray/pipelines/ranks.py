@@ -27,8 +27,7 @@ from medray.schema import HISTORY
 from medray.settings import TrainSettings
 from medray.training.bundle import Bundle, library_versions, save_bundle
 from medray.training.checkpoint import load_checkpoint, save_checkpoint
-from medray.training.fit import EpochReport, TrainingData, TrainState, evaluate, fit, start_training, unwrapped
-from medray.training.measure import figures
+from medray.training.fit import EpochReport, TrainingData, TrainState, evaluate, figures, fit, start_training, unwrapped
 from medray.training.seeding import seed_everything
 from medray.training.task import Classify, inverse_frequency
 from medray.training.threshold import youden_threshold
