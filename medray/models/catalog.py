@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from medray.errors import SettingsError
+from medray.label_settings import TaskName
 from medray.models.cnn import SmallCNN
 from medray.models.deepsets import DeepSets
 from medray.models.gat import GAT
@@ -21,7 +22,7 @@ from medray.models.resnet18 import ResNet18
 from medray.models.sage import SAGE
 from medray.models.vig import PatchGraphNet
 from medray.samples.tables import InputKind
-from medray.settings import Recipe, TaskName
+from medray.settings import Recipe
 
 
 @dataclass(frozen=True)

@@ -57,13 +57,15 @@ def check_explanations(settings: ScoreSettings, bundle: Bundle) -> bool:
     """A look, before any work: whether there is nothing to explain, because it is done or nobody asks for it.
 
     Raises:
-        SettingsError: `explain_top` chooses nothing, or the method does not know the bundle's kind of model.
+        SettingsError: `explain_top` chooses nothing, the bundle segments, or the method does not know its model.
         OutputError: the predictions have explanations of other settings.
     """
     if settings.explain_top < 1:
         raise SettingsError(f"--explain_top is {settings.explain_top}, and must be 1 or more.")
     if settings.explain == "off":
         return True
+    if bundle.task != "classify":
+        raise SettingsError("--explain is of classes of images; this bundle segments.", "Its masks say where.")
     methods = HEAT_METHODS[bundle.input_kind]
     if settings.explain_method not in methods:
         what = f"--explain_method {settings.explain_method} does not explain {bundle.model_name}."

@@ -21,15 +21,19 @@ SAMPLE = pa.schema(
         *OUTCOME,
         pa.field("decoder", pa.string()),
         pa.field("flags", pa.list_(pa.string())),
+        pa.field("placement", pa.list_(pa.int32())),  # pixels.placement.Placement; null where not ok
         pa.field("image", pa.large_list(pa.float32())),  # (channels, size, size), flat; empty where not ok
     ]
 )
 
 
-def sample_table(samples: list[dict[str, Any]], images: pa.Array) -> pa.Table:
-    """Samples and their images as one table."""
+def sample_table(samples: list[dict[str, Any]], images: pa.Array, *, with_masks: bool = False) -> pa.Table:
+    """Samples and their images, and `mask` (int16, (size, size), flat) where the unit has masks, as one table."""
     table = pa.Table.from_pylist(samples, schema=pa.schema([f for f in SAMPLE if f.name != "image"]))
-    return table.append_column(SAMPLE.field("image"), images)
+    table = table.append_column(SAMPLE.field("image"), images)
+    if not with_masks:
+        return table
+    return table.append_column("mask", int_lists([sample.get("mask") for sample in samples], np.int16))
 
 
 def flat_lists(arrays: list[np.ndarray | None]) -> pa.LargeListArray:

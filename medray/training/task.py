@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,11 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from medray.errors import LabelError
+from medray.label_settings import TaskName
 from medray.pixels.overlap import accuracy_of, dice_of
 from medray.training.measure import macro_auroc, pixel_auroc, pixel_confusion
 from medray.training.threshold import youden_threshold
 
 
+@runtime_checkable
 class Task(Protocol):
     """What the training loop and scoring ask of a task. `labels` are those of a `Batch`."""
 
@@ -168,3 +170,6 @@ class Segment:
     def calibrated(self, logits: Tensor, labels: Tensor) -> "Segment":
         """The task itself: it has nothing to choose."""
         return self
+
+
+TASKS: dict[TaskName, type[Classify] | type[Segment]] = {"classify": Classify, "segment": Segment}
