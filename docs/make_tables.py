@@ -17,6 +17,12 @@ PAGE, DECODERS = (Path(__file__).with_name(name) for name in ("tables.md", "deco
 TABLES = {
     "index": (schema.INDEX, "One object or shard member."),
     "predictions": (schema.PREDICTIONS, "One sample: a frame of an image, or an image that could not be read."),
+    "segmentations": (
+        schema.SEGMENTATIONS,
+        "The predictions of a bundle that segments: one sample, and the mask on its own rows and columns. "
+        "`numpy.repeat(run_classes, run_lengths).reshape(rows, columns)` is the mask; "
+        "`medray.scoring.segmentations.mask_of(row)` does that.",
+    ),
     "explanations": (
         schema.EXPLANATIONS,
         "One chosen sample and where the model looked (`score --explain`): `_explanations` in the predictions' folder.",

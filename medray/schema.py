@@ -83,27 +83,56 @@ LEDGER = pa.schema(
     ]
 )
 
+SCORED = [
+    _field("sample_id", pa.string(), "object_id:frame"),
+    _field("object_id", pa.string(), "as in the index"),
+    _field("frame", pa.int32(), "frame number, from 0; null where no frame could be counted"),
+    *OUTCOME,
+    *KEYS,
+    _field("uri", pa.string(), "as in the index"),
+    _field("member", pa.string(), "as in the index"),
+    _field("modality", pa.string(), "as in the index"),
+    _field("manufacturer", pa.string(), "as in the index"),
+    _field("patient_sex", pa.string(), "as in the index"),
+]
+
+MADE_BY = [
+    _field("recipe_id", pa.string(), "the recipe that made the input"),
+    _field("model_id", pa.string(), "the bundle's hash"),
+    _field("unit_id", pa.string(), "the unit, and so the part file"),
+    _field("decoder", pa.string(), "what decoded the frame"),
+    _field("flags", pa.list_(pa.string()), "what had to be recovered or guessed"),
+    _field("etag", pa.string(), "the object's entity tag when it was indexed"),
+]
+
 PREDICTIONS = pa.schema(
     [
-        _field("sample_id", pa.string(), "object_id:frame"),
-        _field("object_id", pa.string(), "as in the index"),
-        _field("frame", pa.int32(), "frame number, from 0; null where no frame could be counted"),
-        *OUTCOME,
-        *KEYS,
-        _field("uri", pa.string(), "as in the index"),
-        _field("member", pa.string(), "as in the index"),
-        _field("modality", pa.string(), "as in the index"),
-        _field("manufacturer", pa.string(), "as in the index"),
-        _field("patient_sex", pa.string(), "as in the index"),
+        *SCORED,
         _field("logits", pa.list_(pa.float32()), "one a class, in the bundle's order"),
         _field("probabilities", pa.list_(pa.float32()), "one a class, in the bundle's order"),
         _field("label", pa.string(), "the predicted class, at the bundle's threshold"),
-        _field("recipe_id", pa.string(), "the recipe that made the input"),
-        _field("model_id", pa.string(), "the bundle's hash"),
-        _field("unit_id", pa.string(), "the unit, and so the part file"),
-        _field("decoder", pa.string(), "what decoded the frame"),
-        _field("flags", pa.list_(pa.string()), "what had to be recovered or guessed"),
-        _field("etag", pa.string(), "the object's entity tag when it was indexed"),
+        *MADE_BY,
+    ]
+)
+
+_RUNS = "the class number of each, in the bundle's order; -1 = the model did not see these pixels"
+_PLACEMENT = (
+    "the frame's rows and columns; first row, first column, rows and columns of the part that was resized; its rows "
+    "and columns after that, laid in the middle of a square (padded or cut); the square's side"
+)
+_ORDER = "class after class, each row by row; null where not asked for"
+
+SEGMENTATIONS = pa.schema(
+    [
+        *SCORED,
+        _field("rows", pa.int32(), "of the frame as it was decoded, and so of the mask"),
+        _field("columns", pa.int32(), "likewise"),
+        _field("run_classes", pa.list_(pa.int16()), f"the mask as runs of equal pixels, row by row: {_RUNS}"),
+        _field("run_lengths", pa.list_(pa.int32()), "pixels of each run; a run may go on in the next row"),
+        _field("area_fractions", pa.list_(pa.float64()), "share of each class of the pixels that the model saw"),
+        _field("placement", pa.list_(pa.int32()), f"where the model's input lies in the frame: {_PLACEMENT}"),
+        _field("probabilities", pa.list_(pa.float16()), f"of each pixel of that square (--probabilities): {_ORDER}"),
+        *MADE_BY,
     ]
 )
 
@@ -151,7 +180,8 @@ HISTORY = pa.schema(
         _field("train_loss", pa.float64(), "mean over the epoch"),
         _field("validation_loss", pa.float64(), "after the epoch"),
         _field("validation_auroc", pa.float64(), "macro, one class against the rest"),
-        _field("validation_accuracy", pa.float64(), "of the most probable class"),
+        _field("validation_accuracy", pa.float64(), "of the most probable class; of masks over pixels"),
+        _field("validation_dice", pa.float64(), "of masks: mean over the classes, each over all pixels of all images"),
         _field("learning_rate", pa.float64(), "at the end of the epoch"),
         _field("seconds", pa.float64(), "wall time of the epoch"),
     ]

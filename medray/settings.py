@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from medray.image_settings import AugmentSettings, DecodeSettings, GraphRecipe, StepRecipe
+from medray.label_settings import LabelSettings, SplitSettings, TaskName
 from medray.network_settings import NetworkSettings
 
 PathStyle = Literal["sealed", "plain"]
@@ -118,49 +119,6 @@ class PackSettings:
 
 
 @dataclass(frozen=True)
-class LabelSettings:
-    """Where labels come from and how they find their images.
-
-    Attributes:
-        file: CSV or Parquet; none = the folder of each image is its class.
-        column: the column with the class.
-        join: the key of the join: `path` (relative to the archive, `shard.tar/member` inside a shard),
-            `sop_instance_uid` or `patient`; `auto` takes the first of them that the file has.
-        patient_column: groups images of one patient where the headers do not; none = the header's patient.
-        split_column: column naming the side of the split, where the labels have one.
-        where: keep only images whose index columns equal these values, e.g. {modality: CT}.
-    """
-
-    file: str | None = None
-    column: str = "label"
-    join: Literal["auto", "path", "sop_instance_uid", "patient"] = "auto"
-    patient_column: str | None = "patient_id"
-    split_column: str | None = "split"
-    where: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class SplitSettings:
-    """Which patients train, validate and test.
-
-    Attributes:
-        train: names in the split column that train.
-        validation: names in the split column that choose the epoch and the threshold.
-        test: names in the split column that are kept for the end.
-        validation_fraction: share of patients that validate where no column says so.
-        test_fraction: share of patients that test where no column says so.
-        seed: of the keyed hash that deals patients out.
-    """
-
-    train: tuple[str, ...] = ("train",)
-    validation: tuple[str, ...] = ("val", "validation")
-    test: tuple[str, ...] = ("test",)
-    validation_fraction: float = 0.15
-    test_fraction: float = 0.15
-    seed: int = 0
-
-
-@dataclass(frozen=True)
 class OptimizerSettings:
     """AdamW with a one-cycle schedule.
 
@@ -225,6 +183,11 @@ class TrainSettings:
     stages: Literal["fused", "actors"] = "fused"
     ray: RaySettings = field(default_factory=RaySettings)
 
+    @property
+    def task(self) -> TaskName:
+        """What the labels ask for: a class of each image, or of each pixel where they name masks."""
+        return self.labels.task
+
 
 @dataclass(frozen=True)
 class ScoreSettings:
@@ -245,6 +208,8 @@ class ScoreSettings:
             (`top`), what is predicted as any class but the first (`flagged`), or `all`.
         explain_top: answers of each class that `top` takes.
         explain_method: `cam` (LayerCAM of images, node-CAM of graphs), `integrated_gradients` or `occlusion`.
+        probabilities: store those of each pixel of the model's input, as float16, where the bundle segments: the
+            report's AUROC needs them.
         decode: what decoding may take, and how it is checked.
         ray: where the job runs.
     """
@@ -261,6 +226,7 @@ class ScoreSettings:
     explain: Literal["off", "top", "flagged", "all"] = "off"
     explain_top: int = 100
     explain_method: Literal["cam", "integrated_gradients", "occlusion"] = "cam"
+    probabilities: bool = False
     decode: DecodeSettings = field(default_factory=DecodeSettings)
     ray: RaySettings = field(default_factory=RaySettings)
 

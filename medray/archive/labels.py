@@ -16,10 +16,12 @@ from medray import storage
 from medray.archive.folders import folder_labels, object_paths
 from medray.archive.identity import keyed_hash
 from medray.errors import LabelError
-from medray.settings import LabelSettings
+from medray.label_settings import LabelSettings
 
 COUNTS = b"medray.labels"
 JOINED_ON = {"path": "object_id", "sop_instance_uid": "instance_key", "patient": "patient_key"}
+
+CONTENT = {"column": "class", "mask_column": "masks' paths", "region_column": "paths of the regions that count"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def read_labels(uri: str, settings: LabelSettings) -> pa.Table:
     """A CSV or Parquet file of labels; every column as text, empty cells null.
 
     Raises:
-        LabelError: no table, or no column `settings.column`.
+        LabelError: no table, or no column `settings.column`; for masks, no `mask_column` or `region_column`.
         StorageError: it cannot be read.
     """
     data = storage.read_bytes(uri)
@@ -46,11 +48,14 @@ def read_labels(uri: str, settings: LabelSettings) -> pa.Table:
         raise LabelError(
             f"The labels are no CSV or Parquet table ({type(error).__name__}).", "See --labels.file."
         ) from None
-    if settings.column not in table.column_names:
-        raise LabelError(
-            f"The labels have no column {settings.column!r}; they have {', '.join(table.column_names)}.",
-            "Name the column with the class: --labels.column.",
-        )
+    flags = ("column",) if settings.task == "classify" else ("mask_column", "region_column")
+    for flag in flags:
+        name = getattr(settings, flag)
+        if name is not None and name not in table.column_names:
+            raise LabelError(
+                f"The labels have no column {name!r}; they have {', '.join(table.column_names)}.",
+                f"Name the column with the {CONTENT[flag]}: --labels.{flag}.",
+            )
     return table
 
 
@@ -91,7 +96,9 @@ def join_labels(index: pa.Table, settings: LabelSettings, key: bytes, archive: s
     table = read_labels(settings.file, settings)
     join = _join(table, settings)
     table = table.filter(pc.and_(pc.is_valid(table[join.label_column]), pc.is_valid(table[settings.column])))
-    names = [_relative(name, archive) if join.name == "path" else name for name in table[join.label_column].to_pylist()]
+    names = [
+        relative_path(name, archive) if join.name == "path" else name for name in table[join.label_column].to_pylist()
+    ]
     keys = pa.array([keyed_hash(key, name) for name in names], pa.string())
     keys, table = _unique(keys, table, settings.column)
     found = pc.index_in(index[join.index_column], value_set=keys)
@@ -131,7 +138,7 @@ def _join(table: pa.Table, settings: LabelSettings) -> _Join:
     )
 
 
-def _relative(name: str, archive: str) -> str:
+def relative_path(name: str, archive: str) -> str:
     """A path relative to the archive, however the labels write it."""
     name = name.replace("\\", "/")
     for root in (storage.absolute(archive), archive.rstrip("/")):

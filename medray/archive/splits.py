@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from medray.archive.dealing import TEST, TRAIN, VALIDATION, Groups, deal, named
 from medray.errors import LabelError, LeakError
-from medray.settings import SplitSettings
+from medray.label_settings import SplitSettings
 
 SHOWN = 5
 NAMES_SHOWN_AT_MOST = 10

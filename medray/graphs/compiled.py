@@ -13,7 +13,7 @@ two processes that compile at the same time would write two programs under one n
 inner = numba.njit(nogil=True, error_model="numpy")
 """Compiles a function that only kernels call. It is compiled into them, for any types, and not kept by itself."""
 
-borrowing = numba.njit(nogil=True, error_model="numpy", _nrt=False)
+borrowing = numba.njit(nogil=True, error_model="numpy", _nrt=False)  # type: ignore[call-overload]
 """Compiles an inner function that makes no array but views of those it is given.
 
 numba counts the references to each array with locked instructions, at slices and at calls: 15 ns each time, more than

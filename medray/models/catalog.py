@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from medray.errors import SettingsError
+from medray.label_settings import TaskName
 from medray.models.cnn import SmallCNN
 from medray.models.deepsets import DeepSets
 from medray.models.gat import GAT
@@ -15,7 +16,7 @@ from medray.models.gatedgcn import GatedGCN
 from medray.models.gcn import GCN
 from medray.models.gin import GIN
 from medray.models.gps import GPS
-from medray.models.graph_network import GraphNetwork
+from medray.models.graph_network import Answers, GraphNetwork
 from medray.models.hybrid import HybridNet
 from medray.models.pna import PNA
 from medray.models.resnet18 import ResNet18
@@ -27,12 +28,18 @@ from medray.settings import Recipe
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """What a model is built for: the widths of its input and of its answer."""
+    """What a model is built for: the widths of its input and of its answer, and what it answers for."""
 
     num_classes: int
     in_channels: int
     node_features: int
     edge_features: int
+    task: TaskName = "classify"
+
+    @property
+    def answers(self) -> Answers:
+        """Of a graph network: a segmentation has an answer for each node."""
+        return "node" if self.task == "segment" else "graph"
 
 
 @dataclass(frozen=True)
@@ -44,12 +51,14 @@ class ModelFamily:
         build: the model for inputs of given widths and options.
         options: names that `build` knows.
         options_for: the options that a recipe decides.
+        tasks: what it can be trained for.
     """
 
     input_kind: InputKind
     build: Callable[[ModelInputs, dict[str, Any]], nn.Module]
     options: tuple[str, ...]
     options_for: Callable[[Recipe], dict[str, Any]] = lambda _: {}
+    tasks: tuple[TaskName, ...] = ("classify",)
 
 
 def _cnn(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
@@ -65,18 +74,20 @@ def _vig(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
 
 
 GRAPH_OPTIONS = ("width", "layers", "dropout", "feed_forward", "readout", "encoding_steps")
+BOTH_TASKS: tuple[TaskName, ...] = ("classify", "segment")
 
 
 def _graph_family(network: type[GraphNetwork], options: tuple[str, ...] = GRAPH_OPTIONS) -> ModelFamily:
     def build(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
-        return network(inputs.node_features, inputs.edge_features, inputs.num_classes, **options)
+        sizes = inputs.node_features, inputs.edge_features, inputs.num_classes
+        return network(*sizes, answers=inputs.answers, **options)
 
-    return ModelFamily("graph", build, options)
+    return ModelFamily("graph", build, options, tasks=BOTH_TASKS)
 
 
 def _hybrid(inputs: ModelInputs, options: dict[str, Any]) -> nn.Module:
     sizes = inputs.node_features, inputs.edge_features, inputs.num_classes
-    return HybridNet(*sizes, in_channels=inputs.in_channels, **options)
+    return HybridNet(*sizes, in_channels=inputs.in_channels, answers=inputs.answers, **options)
 
 
 MODELS = {
@@ -91,7 +102,7 @@ MODELS = {
     "gatedgcn": _graph_family(GatedGCN),
     "pna": _graph_family(PNA),
     "gps": _graph_family(GPS, ("width", "layers", "dropout", "readout", "encoding_steps", "heads")),
-    "hybrid": ModelFamily("regions", _hybrid, (*GRAPH_OPTIONS, "stem")),
+    "hybrid": ModelFamily("regions", _hybrid, (*GRAPH_OPTIONS, "stem"), tasks=BOTH_TASKS),
 }
 
 
@@ -106,6 +117,12 @@ def model_family(name: str) -> ModelFamily:
     return MODELS[name]
 
 
+def _check_task(name: str, task: TaskName) -> None:
+    if task not in MODELS[name].tasks:
+        able = ", ".join(other for other, family in MODELS.items() if task in family.tasks)
+        raise SettingsError(f"{name} answers for whole images and cannot {task}.", f"Choose one of {able}.")
+
+
 def build_model(
     name: str,
     *,
@@ -113,6 +130,7 @@ def build_model(
     in_channels: int = 1,
     node_features: int = 0,
     edge_features: int = 0,
+    task: TaskName = "classify",
     options: dict[str, Any] | None = None,
 ) -> nn.Module:
     """A fresh model; its weights come from torch's random state, those of convolutions lie with channels last.
@@ -123,16 +141,18 @@ def build_model(
         in_channels: channels of the prepared image; graph models do not read it.
         node_features: columns of `x`; image models do not read it.
         edge_features: columns of `edge_attr`; image models do not read it.
+        task: `segment` for the logits of each node instead of each graph.
         options: keyword arguments of the model beyond its widths.
 
     Raises:
-        SettingsError: no such model or option, or a width below one.
+        SettingsError: no such model or option, a model that does not do the task, or a width below one.
     """
     family = model_family(name)
+    _check_task(name, task)
     options = options or {}
     if unknown := sorted(set(options) - set(family.options)):
         raise SettingsError(f"{name} has no option {unknown[0]!r}.", f"It knows {', '.join(family.options)}.")
-    inputs = ModelInputs(num_classes, in_channels, node_features, edge_features)
+    inputs = ModelInputs(num_classes, in_channels, node_features, edge_features, task)
     widths = [num_classes]
     widths += [in_channels] if family.input_kind != "graph" else []
     widths += [node_features, edge_features] if family.input_kind != "image" else []

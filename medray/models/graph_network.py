@@ -11,8 +11,11 @@ from torch.nn import functional
 from medray.errors import SettingsError
 from medray.models.random_walk import random_walk_encodings
 from medray.models.readout import READOUTS
-from medray.models.segments import segments_of
+from medray.models.segments import segments_of, spread
 from medray.models.topology import Topology, topology_of
+
+Answers = Literal["graph", "node"]
+"""What a network's logits are about."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +106,14 @@ class Round(nn.Module):
 class GraphNetwork(nn.Module):
     """Rounds of a family's layer between a linear embedding and a readout.
 
-    Batch norm at the input brings features of any unit to one scale, with statistics of the training set.
+    Batch norm at the input brings features of any unit to one scale, with statistics of the training set. Where each
+    node is to be answered for, its embedding stands beside that of its graph, so that a node knows its image.
 
     Args:
         node_features: columns of `x`.
         edge_features: columns of `edge_attr`.
         num_classes: logits it answers.
+        answers: logits of each graph, or of each node.
         options: fields of `GraphOptions`.
 
     Attributes:
@@ -120,7 +125,9 @@ class GraphNetwork(nn.Module):
     default_width: ClassVar[int]
     edges: ClassVar[Literal["unread", "features", "state"]] = "unread"
 
-    def __init__(self, node_features: int, edge_features: int, num_classes: int, **options: Any) -> None:
+    def __init__(
+        self, node_features: int, edge_features: int, num_classes: int, *, answers: Answers = "graph", **options: Any
+    ) -> None:
         super().__init__()
         chosen = GraphOptions(**{"width": self.default_width, **options})
         width, columns = chosen.width, node_features + chosen.encoding_steps
@@ -130,8 +137,10 @@ class GraphNetwork(nn.Module):
         numbers = range(chosen.layers)
         self.rounds = nn.ModuleList(self.make_round(chosen, edge_features, last=k == numbers[-1]) for k in numbers)
         self.pool = READOUTS[chosen.readout](width)
+        self.answers = answers
+        read = self.pool.columns + (width if answers == "node" else 0)
         self.head = nn.Sequential(
-            nn.Linear(self.pool.columns, width), nn.ReLU(), nn.Dropout(chosen.dropout), nn.Linear(width, num_classes)
+            nn.Linear(read, width), nn.ReLU(), nn.Dropout(chosen.dropout), nn.Linear(width, num_classes)
         )
 
     def _edge_input(self, edge_features: int, width: int) -> nn.Module:
@@ -167,9 +176,12 @@ class GraphNetwork(nn.Module):
 
     def read_out(
         self, embedding: Float[Tensor, "nodes width"], batch: Int64[Tensor, " nodes"], num_graphs: int
-    ) -> Float[Tensor, "graphs classes"]:
-        """Logits of each graph from the embeddings of its nodes."""
-        logits: Tensor = self.head(self.pool(embedding, segments_of(batch, num_graphs)))
+    ) -> Float[Tensor, "answers classes"]:
+        """Logits of each graph from the embeddings of its nodes, or of each node from its own and its graph's."""
+        nodes = segments_of(batch, num_graphs)
+        pooled = self.pool(embedding, nodes)
+        read = torch.cat([embedding, spread(pooled, nodes)], dim=1) if self.answers == "node" else pooled
+        logits: Tensor = self.head(read)
         return logits
 
     def forward(
@@ -179,7 +191,7 @@ class GraphNetwork(nn.Module):
         edge_attr: Float[Tensor, "edges edge_features"],
         batch: Int64[Tensor, " nodes"],
         num_graphs: int,
-    ) -> Float[Tensor, "graphs classes"]:
+    ) -> Float[Tensor, "answers classes"]:
         """Logits. `edge_index` holds both directions of each edge, by target; `batch` is the graph of each node.
 
         That both ascend is taken for granted and not checked: another order gives wrong sums.

@@ -33,7 +33,7 @@ class HybridNet(GatedGCN):
         num_classes: logits it answers.
         in_channels: of the image.
         stem: channels of the convolution blocks.
-        options: fields of `GraphOptions`.
+        options: `answers` of `GraphNetwork`, and fields of `GraphOptions`.
     """
 
     default_width = 32
@@ -76,8 +76,8 @@ class HybridNet(GatedGCN):
         num_graphs: int,
         image: Float[Tensor, "batch channels rows columns"],
         regions: Int64[Tensor, "batch rows columns"],
-    ) -> Float[Tensor, "graphs classes"]:
-        """Logits of each graph."""
+    ) -> Float[Tensor, "answers classes"]:
+        """Logits of each graph, or of each node."""
         graph = {"batch": batch, "num_graphs": num_graphs}
         embedding = self.embed(x, edge_index, edge_attr, image=image, regions=regions, **graph)  # type: ignore[arg-type]
         return self.read_out(embedding, batch, num_graphs)

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray.data
@@ -12,6 +13,7 @@ import ray.data
 from medray import __version__, storage, tables
 from medray.errors import LabelError
 from medray.image_settings import DecodeSettings
+from medray.label_settings import TaskName
 from medray.pipelines.cluster import cpus
 from medray.pipelines.progress import progress, say
 from medray.pipelines.units import (
@@ -30,6 +32,8 @@ from medray.samples.units import cut_units
 from medray.settings import RaySettings, Recipe
 
 FROM_PLAN = ("object_id", "patient_key", "label_number", "split")
+MASK_COLUMNS = ("mask", "region", "mask_values")
+"""In the place of `label_number`, where each pixel has a label."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +43,25 @@ class CacheSettings:
     uri: str
     recipe: Recipe
     kind: InputKind
+    task: TaskName
+    classes: int
     stages: str
     key: bytes = field(repr=False)
     decode: DecodeSettings
     ray: RaySettings
 
+    @property
+    def answers(self) -> str:
+        """The column that says what a model should answer."""
+        if self.task == "classify":
+            return "label_number"
+        return "mask" if self.kind == "image" else "class_counts"
+
 
 def with_plan_columns(samples: pa.Table, rows: pa.Table) -> pa.Table:
     """Samples with label, split and patient of their objects."""
-    planned = rows.select(FROM_PLAN).take(samples["row"])
-    for name in FROM_PLAN:
+    planned = rows.select([name for name in FROM_PLAN if name in rows.column_names]).take(samples["row"])
+    for name in planned.column_names:
         samples = samples.append_column(name, planned[name])
     return samples
 
@@ -65,7 +78,8 @@ class CacheWriter:
         started, unit = time.monotonic(), unit_of(block)
         rows = unit.rows()
         settings = self.settings
-        samples = prepare_unit(rows, settings.key, settings.recipe, settings.kind, decode=settings.decode)
+        recipe, kind, classes = settings.recipe, settings.kind, settings.classes
+        samples = prepare_unit(rows, settings.key, recipe, kind, decode=settings.decode, classes=classes)
         return self.write(unit.unit_id, with_plan_columns(samples, rows), started)
 
     def write(self, unit_id: str, samples: pa.Table, started: float) -> pa.Table:
@@ -100,7 +114,7 @@ class GraphConverter:
         started, unit_id = time.monotonic(), samples["unit_id"][0].as_py()
         samples = samples.drop_columns(["unit_id"])
         if self.settings.kind != "image":
-            samples = to_graphs(samples, self.settings.recipe, self.settings.kind)
+            samples = to_graphs(samples, self.settings.recipe, self.settings.kind, self.settings.classes)
         return CacheWriter(self.settings).write(unit_id, samples, started)
 
 
@@ -109,12 +123,13 @@ def prepare_cache(settings: CacheSettings, labelled: pa.Table) -> dict[str, Any]
 
     Args:
         settings: what and where.
-        labelled: rows of the index with `label_number` and `split`.
+        labelled: rows of the index with `split`, and `label_number` or MASK_COLUMNS.
 
     Raises:
         LabelError: not one sample can be used.
     """
-    deciding = labelled.select(["object_id", "etag", "label_number", "split"]).sort_by("object_id")
+    names = ("object_id", "etag", "split", "label_number", *MASK_COLUMNS)
+    deciding = labelled.select([name for name in names if name in labelled.column_names]).sort_by("object_id")
     digest = tables.digest(deciding.to_pydict())
     run = {
         "job": "cache",
@@ -155,13 +170,18 @@ def _dataset(todo: list[PlannedUnit], settings: CacheSettings) -> Any:
 def _finish(settings: CacheSettings, units: list[PlannedUnit]) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     failures: Counter[str] = Counter()
-    classes: Counter[int] = Counter()
-    columns = ["status", "reason", "split", "label_number"]
+    classes = np.zeros(settings.classes, np.int64)
+    columns = ["status", "reason", "split", settings.answers]
     for unit in units:
-        rows = storage.read_parquet(tables.part_uri(settings.uri, unit.unit_id), columns).to_pylist()
+        part = storage.read_parquet(tables.part_uri(settings.uri, unit.unit_id), columns)
+        rows = part.drop_columns([settings.answers]).to_pylist()
         counts.update(row["split"] if row["status"] == "ok" else "failed" for row in rows)
         failures.update(row["reason"] for row in rows if row["reason"])
-        classes.update(row["label_number"] for row in rows if row["status"] == "ok" and row["split"] == "train")
+        training = pa.array([row["status"] == "ok" and row["split"] == "train" for row in rows])
+        classes += _class_totals(part[settings.answers].filter(training), settings)
+    if failures:
+        said = ", ".join(f"{reason} {count:,}" for reason, count in failures.most_common())
+        say(f"train: {failures.total():,} of {counts.total():,} samples cannot be used: {said}")
     if not counts["train"]:
         raise LabelError(f"No training sample can be used ({dict(failures)} failed).", "See the reasons in the index.")
     manifest = {
@@ -169,11 +189,22 @@ def _finish(settings: CacheSettings, units: list[PlannedUnit]) -> dict[str, Any]
         "generation": 1,
         "rows": counts.total(),
         "files": [f"{tables.PARTS}/part-{unit.unit_id}.parquet" for unit in units],
-        "counts": {**counts, "train_classes": [classes[number] for number in sorted(classes)]},
+        "counts": {**counts, "train_classes": classes.tolist()},
         "failures": failures,
     }
     storage.write_json(storage.join(settings.uri, tables.MANIFEST), manifest)
     return manifest
+
+
+def _class_totals(answers: pa.ChunkedArray, settings: CacheSettings) -> np.ndarray:
+    """Samples of each class; where each pixel has a label, pixels."""
+    if settings.answers == "label_number":
+        return np.bincount(answers.to_numpy(), minlength=settings.classes)
+    values = pc.list_flatten(answers).to_numpy()
+    if settings.answers == "mask":
+        return np.bincount(values[values >= 0], minlength=settings.classes)
+    totals: np.ndarray = values.reshape(-1, settings.classes).sum(axis=0, dtype=np.int64)
+    return totals
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def heated_examples(
     if bundle is None or not chosen.num_rows or not settings.examples:
         return HeatedExamples()
     picks = _picks(evaluation, chosen, max(settings.examples, CHECKED))
-    index = _rows(tables.read_manifest(settings.predictions)["source"], [pick.sample for pick in picks], "object_id")
+    index = rows_of(tables.read_manifest(settings.predictions)["source"], [pick.sample for pick in picks], "object_id")
     stored, method = _stored(settings.predictions, [pick.sample for pick in picks])
     model, examples = bundle.build_model(), []
     checks = _Checks(model, method)
@@ -139,7 +139,7 @@ def _picks(evaluation: Evaluation, chosen: pa.Table, count: int) -> list[_Pick]:
     return found
 
 
-def _rows(uri: str, samples: list[dict[str, Any]], column: str) -> dict[str, dict[str, Any]]:
+def rows_of(uri: str, samples: list[dict[str, Any]], column: str) -> dict[str, dict[str, Any]]:
     """Rows of a finished table for these samples, by a column that both have."""
     wanted = pa.array([sample[column] for sample in samples], pa.string())
     found: dict[str, dict[str, Any]] = {}
@@ -156,7 +156,7 @@ def _stored(predictions: str, samples: list[dict[str, Any]]) -> tuple[dict[str, 
         return {}, "cam"
     heat = {
         sample_id: from_levels(np.array(row["heat"], np.uint8).reshape(row["shape"]))
-        for sample_id, row in _rows(explanations, samples, "sample_id").items()
+        for sample_id, row in rows_of(explanations, samples, "sample_id").items()
         if row["status"] == "ok"
     }
     return heat, tables.read_manifest(explanations)["explain_method"]

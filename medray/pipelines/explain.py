@@ -56,13 +56,15 @@ def check_explanations(settings: ScoreSettings, bundle: Bundle) -> bool:
     """A look, before any work: whether there is nothing to explain, because it is done or nobody asks for it.
 
     Raises:
-        SettingsError: `explain_top` chooses nothing.
+        SettingsError: `explain_top` chooses nothing, or the bundle segments.
         OutputError: the predictions have explanations of other settings.
     """
     if settings.explain_top < 1:
         raise SettingsError(f"--explain_top is {settings.explain_top}, and must be 1 or more.")
     if settings.explain == "off":
         return True
+    if bundle.task != "classify":
+        raise SettingsError("--explain is of classes of images; this bundle segments.", "Its masks say where.")
     return tables.is_finished(explanations_of(settings.out), _run(settings, bundle.model_id))
 
 

@@ -3,10 +3,9 @@
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import ray
 import ray.train
@@ -27,11 +26,9 @@ from medray.schema import HISTORY
 from medray.settings import TrainSettings
 from medray.training.bundle import Bundle, library_versions, save_bundle
 from medray.training.checkpoint import load_checkpoint, save_checkpoint
-from medray.training.fit import EpochReport, TrainingData, TrainState, evaluate, fit, start_training, unwrapped
-from medray.training.measure import figures
+from medray.training.fit import EpochReport, TrainingData, TrainState, evaluate, figures, fit, start_training, unwrapped
 from medray.training.seeding import seed_everything
-from medray.training.task import Classify, inverse_frequency
-from medray.training.threshold import youden_threshold
+from medray.training.task import TASKS, Task, inverse_frequency
 
 HELD_BYTES = 2**30
 
@@ -145,7 +142,7 @@ def rank_loop(config: dict[str, Any]) -> None:
     torch.set_num_threads(threads)
 
 
-def _start(run: SeedRun, world: int, rank: int, device: torch.device) -> tuple[TrainState, Classify]:
+def _start(run: SeedRun, world: int, rank: int, device: torch.device) -> tuple[TrainState, Task]:
     optimizer = run.settings.optimizer
     seed_everything(run.seed)
     model: torch.nn.Module = build_model(run.settings.model, num_classes=len(run.classes), **model_inputs(run.settings))
@@ -157,17 +154,18 @@ def _start(run: SeedRun, world: int, rank: int, device: torch.device) -> tuple[T
         state.load_state_dict(earlier)
         say(f"train: seed {run.seed} goes on after epoch {state.epoch}")
     weights = inverse_frequency(run.counts["train_classes"]) if optimizer.class_weights else None
-    return state, Classify(run.classes, class_weights=weights)
+    return state, TASKS[run.settings.task](run.classes, class_weights=weights)
 
 
 def model_inputs(settings: TrainSettings) -> dict[str, Any]:
-    """Widths and options, given or decided by the recipe, as keyword arguments of `build_model`."""
+    """Widths, task and options, given or decided by the recipe, as keyword arguments of `build_model`."""
     family = model_family(settings.model)
     graph = family.input_kind != "image"
     return {
         "in_channels": settings.recipe.channels,
         "node_features": len(node_feature_names(settings.recipe.graph, settings.recipe.channels)) if graph else 0,
         "edge_features": len(edge_feature_names(settings.recipe.graph)) if graph else 0,
+        "task": settings.task,
         "options": {**settings.network.given(), **family.options_for(settings.recipe)},
     }
 
@@ -186,8 +184,8 @@ def _evaluated(run: SeedRun, shard: Any) -> ShardStream:
     """A side as the model scores it: never augmented. Where training augments, a cache for graphs holds images."""
     if not run.builds_graphs:
         return _stream(run, lambda: _blocks(shard))
-    kind = model_family(run.settings.model).input_kind
-    return _stream(run, lambda: (to_graphs(block, run.settings.recipe, kind) for block in _blocks(shard)))
+    kind, classes = model_family(run.settings.model).input_kind, len(run.classes)
+    return _stream(run, lambda: (to_graphs(block, run.settings.recipe, kind, classes) for block in _blocks(shard)))
 
 
 def _augmented(run: SeedRun, batches: Iterable[Batch], epoch: int, device: torch.device) -> Iterator[Batch]:
@@ -201,7 +199,8 @@ def _augmented(run: SeedRun, batches: Iterable[Batch], epoch: int, device: torch
     for batch in batches:
         drawn = augment.draw_batch(run.settings.augment, run.seed, epoch, batch.sample_ids)
         if run.builds_graphs:
-            yield graphs(batch.to(device) if there else batch, drawn, run.settings.recipe, kind)
+            given = batch.to(device) if there else batch
+            yield graphs(given, drawn, run.settings.recipe, kind, classes=len(run.classes))
         else:
             yield augment.augment_batch(batch.to(device), drawn)
 
@@ -241,7 +240,7 @@ class _Clock:
         return now - last
 
 
-def _history_row(run: SeedRun, report: EpochReport, task: Classify, seconds: float) -> dict[str, Any]:
+def _history_row(run: SeedRun, report: EpochReport, task: Task, seconds: float) -> dict[str, Any]:
     found = figures(report.validation, task)
     return {
         "seed": run.seed,
@@ -250,19 +249,22 @@ def _history_row(run: SeedRun, report: EpochReport, task: Classify, seconds: flo
         "validation_loss": found["loss"],
         "validation_auroc": found["auroc"],
         "validation_accuracy": found["accuracy"],
+        "validation_dice": found.get("dice"),
         "learning_rate": report.learning_rate,
         "seconds": seconds,
     }
 
 
 def _say_epoch(run: SeedRun, row: dict[str, Any]) -> None:
+    dice = "" if row["validation_dice"] is None else f"Dice {row['validation_dice']:.4f} "
     say(
         f"train: seed {run.seed} epoch {row['epoch'] + 1}/{run.settings.optimizer.epochs} loss {row['train_loss']:.4f} "
-        f"validation loss {row['validation_loss']:.4f} AUROC {row['validation_auroc']:.4f} ({row['seconds']:.1f} s)"
+        f"validation loss {row['validation_loss']:.4f} AUROC {row['validation_auroc']:.4f} "
+        f"{dice}({row['seconds']:.1f} s)"
     )
 
 
-def _write_result(run: SeedRun, state: TrainState, task: Classify, shards: dict[str, Any]) -> None:
+def _write_result(run: SeedRun, state: TrainState, task: Task, shards: dict[str, Any]) -> None:
     """Threshold from the validation side, figures from the test side, bundle; the result last."""
     model, recipe = unwrapped(state.model), run.settings.recipe
     batch_size = run.settings.optimizer.batch_size
@@ -270,9 +272,8 @@ def _write_result(run: SeedRun, state: TrainState, task: Classify, shards: dict[
     metrics: dict[str, float] = {}
     for side in run.sides[1:]:
         answers = evaluate(model, _evaluated(run, shards[side]).ordered(batch_size), task, device=device)
-        if side == "validation" and len(run.classes) == 2:
-            chances = task.probabilities(answers.logits)[:, 1].numpy().astype(np.float64)
-            task = replace(task, threshold=youden_threshold(answers.labels.numpy(), chances))
+        if side == "validation":
+            task = task.calibrated(answers.logits, answers.labels)
         metrics |= {f"{side}_{name}": value for name, value in figures(answers, task).items()}
     bundle = Bundle(
         model_name=run.settings.model,

@@ -1,7 +1,7 @@
 """`medray score`: index → units → warm model actors, each writing its unit's part file → predictions, manifest last."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,8 +13,9 @@ import torch
 
 from medray import __version__, storage, tables
 from medray.archive.identity import load_key
-from medray.errors import TooManyFailedError
+from medray.errors import SettingsError, TooManyFailedError
 from medray.image_settings import DecodeSettings
+from medray.label_settings import TaskName
 from medray.pipelines.cluster import cluster, cpus, gpus
 from medray.pipelines.explain import check_explanations, explain_predictions
 from medray.pipelines.index import Funnel, ensure_index, generation_of, known_index
@@ -32,12 +33,27 @@ from medray.pipelines.units import (
 from medray.pipelines.verify import to_score, verify
 from medray.samples.isolated import prepare_unit, start_decoding_process
 from medray.samples.units import cut_units
-from medray.schema import PREDICTIONS
+from medray.schema import PREDICTIONS, SEGMENTATIONS
+from medray.scoring.segmentations import segment_samples
 from medray.scoring.table import score_samples
 from medray.settings import ScoreSettings
 from medray.training.bundle import Bundle, load_bundle
 
 HALF = 0.5  # the share of a CPU that a read task asks for, and a model actor: with less left, neither ever starts
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How the samples of a unit become rows, and of which schema."""
+
+    answer: Callable[..., pa.Table]
+    schema: pa.Schema
+
+
+ANSWERS: dict[TaskName, Answers] = {
+    "classify": Answers(score_samples, PREDICTIONS),
+    "segment": Answers(segment_samples, SEGMENTATIONS),
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +66,7 @@ class UnitPreparer:
 
     def __call__(self, unit: PlannedUnit) -> pa.Table:
         """One row that says where the unit lies, and holds its prepared samples."""
-        samples = prepare_unit(unit.rows(), self.key, self.bundle.recipe, self.bundle.input_kind, decode=self.decode)
+        samples = prepare_unit(unit.rows(), self.key, self.bundle.recipe, self.bundle.prepared_kind, decode=self.decode)
         packed = pa.array([to_ipc(samples)], pa.large_binary())
         return pa.Table.from_pylist([vars(unit)]).append_column("samples", packed)
 
@@ -84,11 +100,10 @@ class Scorer:
         if "samples" in block.column_names:
             samples = pa.ipc.open_stream(block["samples"][0].as_buffer()).read_all()
         else:
-            kind, decode = self.bundle.input_kind, self.settings.decode
+            kind, decode = self.bundle.prepared_kind, self.settings.decode
             samples = prepare_unit(rows, self.key, self.bundle.recipe, kind, decode=decode)
-        predictions = score_samples(
-            samples, rows, self.bundle, self.model, unit_id=unit.unit_id, batch_size=self.settings.batch_size
-        )
+        answer = ANSWERS[self.bundle.task].answer
+        predictions = answer(samples, rows, self.bundle, self.model, unit_id=unit.unit_id, settings=self.settings)
         storage.write_parquet(tables.part_uri(self.settings.out, unit.unit_id), predictions)
         size = int(pc.sum(rows["length"]).as_py() or 0)
         return ledger_row(unit.unit_id, predictions["status"].to_pylist(), started, size)
@@ -99,11 +114,14 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
 
     Raises:
         BundleError: no bundle, or one of another version.
+        SettingsError: something is asked for that the bundle's task does not have.
         OutputError: the output folder holds something else.
         TooManyFailedError: the predictions are finished, and too many samples failed, now or in the run that made them.
     """
     settings = replace(settings, out=storage.absolute(settings.out), bundle=storage.absolute(settings.bundle))
     bundle, key = load_bundle(settings.bundle), load_key(settings.key_file)
+    if settings.probabilities and bundle.task != "segment":
+        raise SettingsError("--probabilities is of masks; the rows of a classification always have them.")
     explained = check_explanations(settings, bundle)
     with ExitStack() as ray_stays:
         manifest = _scored(settings, bundle, key, ray_stays)
@@ -120,6 +138,7 @@ def _scored(settings: ScoreSettings, bundle: Bundle, key: bytes, ray_stays: Exit
         "index_generation": generation_of(known_index(settings.source, settings.key_file)),
         "model_id": bundle.model_id,
         "cross_check": settings.decode.cross_check,
+        "probabilities": settings.probabilities,
         "medray": __version__,
     }
     if tables.is_finished(settings.out, run):
@@ -175,6 +194,7 @@ def _finish(
     facts: dict[str, Any] = {
         "model_id": bundle.model_id,
         "recipe_id": bundle.recipe.id(),
+        "task": bundle.task,
         "classes": list(bundle.classes),
         "source": source,
         "source_generation": generation_of(source),
@@ -183,7 +203,11 @@ def _finish(
         "index_funnel": tables.read_manifest(source)["funnel"],
     }
     manifest = tables.finish(
-        settings.out, "predictions", parts, schema=PREDICTIONS, facts=lambda: {**facts, "funnel": counts.facts()}
+        settings.out,
+        "predictions",
+        parts,
+        schema=ANSWERS[bundle.task].schema,
+        facts=lambda: {**facts, "funnel": counts.facts()},
     )
     said = ", ".join(f"{name} {count:,}" for name, count in verify(settings.out).items())
     say(f"score: {said}; predictions in {settings.out}")

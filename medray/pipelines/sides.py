@@ -5,7 +5,8 @@ import pyarrow.compute as pc
 
 from medray import storage
 from medray.errors import SettingsError
-from medray.settings import ReportSettings, SplitSettings
+from medray.label_settings import SplitSettings
+from medray.settings import ReportSettings
 
 SPLIT_FILE = "split.parquet"
 

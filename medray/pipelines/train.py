@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 from medray import __version__, storage, tables
 from medray.archive.identity import load_key
 from medray.archive.labels import join_labels, read_labels
+from medray.archive.mask_labels import COLUMNS, join_masks
 from medray.archive.splits import assign_splits, check_no_leak, split_hash
 from medray.errors import LabelError
+from medray.label_settings import LabelSettings
 from medray.models.catalog import build_model, model_family
 from medray.pipelines.cache import CacheSettings, prepare_cache
 from medray.pipelines.cluster import cluster
@@ -22,7 +24,7 @@ from medray.pipelines.progress import say
 from medray.pipelines.ranks import SeedRun, model_inputs, train_seed
 from medray.pipelines.sides import SPLIT_FILE
 from medray.schema import HISTORY
-from medray.settings import LabelSettings, TrainSettings
+from medray.settings import TrainSettings
 from medray.training.summary import mean_interval
 
 SPLIT_COLUMNS = ["object_id", "patient_key", "label", "split"]
@@ -53,10 +55,10 @@ def train(settings: TrainSettings) -> dict[str, Any]:
         if labelled is None:
             own = storage.join(settings.out, tables.OWN_INDEX)
             labelled = labelled_rows(ensure_index(settings.source, own, settings.key_file, settings.ray), settings, key)
-        classes = tuple(sorted(set(labelled["label"].to_pylist())))
+        classes = _classes(labelled, settings.labels)
         storage.write_parquet(storage.join(settings.out, SPLIT_FILE), labelled.select(SPLIT_COLUMNS))
         say(f"train: {_counts(labelled)}")
-        cache = prepare_cache(_cache_settings(settings, key), with_label_numbers(labelled, classes))
+        cache = prepare_cache(_cache_settings(settings, key, classes), with_answers(labelled, classes, settings.labels))
         first = _seed_run(settings, classes, split_hash(labelled), cache)
         results = [train_seed(replace(first, seed=settings.seed + number)) for number in range(settings.seeds)]
     return _finish(settings, results)
@@ -76,15 +78,18 @@ def _run(settings: TrainSettings, known: str | None) -> dict[str, Any]:
 
 
 def labelled_rows(source: str, settings: TrainSettings, key: bytes) -> pa.Table:
-    """Images of an index that have a label and a side of the split."""
-    index = chosen_rows(tables.read_table(source), settings.labels)
-    archive = tables.read_manifest(source)["archive"]
-    labelled = join_labels(index, settings.labels, key, archive)
+    """Images of an index that have a label (or a mask) and a side of the split."""
+    index, archive = tables.read_table(source), tables.read_manifest(source)["archive"]
+    rows = chosen_rows(index, settings.labels)
+    if settings.task == "segment":
+        labelled = join_masks(rows, index.select(COLUMNS), settings.labels, key=key, archive=archive)
+    else:
+        labelled = join_labels(rows, settings.labels, key, archive)
     labelled = labelled.filter(pc.is_valid(labelled["label"]))
     labelled = assign_splits(labelled, settings.split)
     check_no_leak(labelled)
     labelled = labelled.filter(pc.is_valid(labelled["split"]))
-    classes = sorted(set(labelled["label"].to_pylist()))
+    classes = _classes(labelled, settings.labels)
     if len(classes) < 2:
         raise LabelError(f"The labels have {len(classes)} class ({', '.join(classes)}).", "Training needs two or more.")
     return labelled
@@ -108,8 +113,16 @@ def chosen_rows(index: pa.Table, labels: LabelSettings) -> pa.Table:
     return rows
 
 
-def with_label_numbers(labelled: pa.Table, classes: tuple[str, ...]) -> pa.Table:
-    """A column `label_number` beside `label`."""
+def _classes(labelled: pa.Table, labels: LabelSettings) -> tuple[str, ...]:
+    """The classes in the order of the logits: of masks by rising value, else by name."""
+    return tuple(labels.mask_values) or tuple(sorted(set(labelled["label"].to_pylist())))
+
+
+def with_answers(labelled: pa.Table, classes: tuple[str, ...], labels: LabelSettings) -> pa.Table:
+    """A column `label_number` beside `label`; of masks `mask_values`, the value of each class."""
+    if labels.task == "segment":
+        values = pa.array([list(labels.mask_values.values())] * labelled.num_rows, pa.list_(pa.int64()))
+        return labelled.append_column("mask_values", values)
     numbers = pc.index_in(labelled["label"], value_set=pa.array(classes, pa.string()))
     return labelled.append_column("label_number", numbers.cast(pa.int64()))
 
@@ -121,11 +134,13 @@ def _counts(labelled: pa.Table) -> str:
     return f"{labelled.num_rows:,} labelled images of {patients:,} patients: {said}"
 
 
-def _cache_settings(settings: TrainSettings, key: bytes) -> CacheSettings:
+def _cache_settings(settings: TrainSettings, key: bytes, classes: tuple[str, ...]) -> CacheSettings:
     return CacheSettings(
         uri=storage.absolute(settings.cache) if settings.cache else storage.join(settings.out, "_cache"),
         recipe=settings.recipe,
         kind="image" if settings.augment.is_on else model_family(settings.model).input_kind,
+        task=settings.task,
+        classes=len(classes),
         stages=settings.stages,
         key=key,
         decode=settings.decode,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int16
 from scipy import ndimage
 
 from medray.image_settings import AugmentSettings
@@ -18,6 +18,7 @@ CELLS = 4
 """Of the elastic bend along a side; cubic B-splines have CELLS + 3 control points."""
 
 Image = Float32[np.ndarray, "channels size size"]
+Mask = Int16[np.ndarray, "size size"]
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,27 @@ def apply_augmentation(image: Image, drawn: Augmentation) -> Image:
     return image
 
 
+def augment_mask(mask: Mask, drawn: Augmentation) -> Mask:
+    """The mask of the changed image, a new array: read at the nearest pixel, -1 outside. A hidden square keeps it."""
+    mask = mask[:: -1 if drawn.flips[0] else 1, :: -1 if drawn.flips[1] else 1].copy()
+    if not drawn.moves:
+        return mask
+    size = len(mask)
+    nearest = np.floor(_positions(size, drawn) + np.float32(0.5)).astype(np.int64)
+    inside = ((nearest >= 0) & (nearest < size)).all(axis=0)
+    rows, columns = np.clip(nearest, 0, size - 1)
+    moved: Mask = np.where(inside, mask[rows, columns], np.int16(-1))
+    return moved
+
+
 def _warped(image: Image, drawn: Augmentation) -> Image:
-    size = image.shape[1]
+    out = np.empty_like(image)
+    warp(image, _positions(image.shape[1], drawn), image.min(), out)
+    return out
+
+
+def _positions(size: int, drawn: Augmentation) -> Float32[np.ndarray, "2 size size"]:
+    """Row and column, in pixels, that each pixel of the changed image is read at."""
     along = places(size)
     rows, columns = along[:, None], along[None, :]
     spline = bend_weights(size)
@@ -121,9 +141,7 @@ def _warped(image: Image, drawn: Augmentation) -> Image:
         if drawn.bend.any():
             read += spline @ drawn.bend[axis] @ spline.T
         positions[axis] = (read + 0.5) * size - 0.5
-    out = np.empty_like(image)
-    warp(image, positions, image.min(), out)
-    return out
+    return positions
 
 
 def _to_the_power(image: Image, gamma: float) -> Image:

@@ -9,6 +9,7 @@ from medray.archive.instance import LookupTable, PixelModule, Window
 from medray.errors import Reason, SampleError
 from medray.image_settings import StepRecipe
 from medray.pixels import steps
+from medray.pixels.placement import Placement, centred
 from medray.pixels.resize import fit_shape, resize, resize_masked
 from medray.pixels.value_kernels import masked_moments, moments
 from medray.pixels.values import FrameValues, Mask
@@ -28,7 +29,14 @@ Given = Real[np.ndarray, "planes rows columns"]
 
 
 def prepare_image(frame: FrameValues, pixels: PixelModule, recipe: Recipe) -> Float32[np.ndarray, "channels size size"]:
-    """The model's input: normalised, of one polarity, antialiased to recipe.size, padded.
+    """The model's input, without where it lies: `prepare_placed`."""
+    return prepare_placed(frame, pixels, recipe)[0]
+
+
+def prepare_placed(
+    frame: FrameValues, pixels: PixelModule, recipe: Recipe
+) -> tuple[Float32[np.ndarray, "channels size size"], Placement]:
+    """The model's input: normalised, of one polarity, antialiased to recipe.size, padded; and where it lies.
 
     A window's ramp 0 … 1 becomes -2 … 2, that is (x - 0.5) / 0.25; the recipe's window is LINEAR_EXACT on modality
     values, the header's (recipe.voi) what its VOI LUT Function says, and a VOI table its entries.
@@ -45,13 +53,16 @@ def prepare_image(frame: FrameValues, pixels: PixelModule, recipe: Recipe) -> Fl
     planes, mask = _planes(frame, recipe.channels), frame.mask
     window = _window(pixels, recipe)
     voi = None if recipe.voi is None else choose_voi(frame.voi, recipe.voi)
-    counted = mask
+    counted, box = mask, steps.EVERYTHING
     if recipe.steps != NO_STEPS:
         planes = planes.astype(np.float32, copy=False)
         scene = steps.Scene(pixels.photometric_interpretation == "MONOCHROME1", _spanned(window, voi))
-        planes, mask = steps.apply_steps(planes, mask, recipe.steps, scene)
+        planes, mask, box = steps.apply_steps(planes, mask, recipe.steps, scene)
         counted = steps.counted_mask(planes, mask, recipe.steps, scene)
     shape = _target_shape(planes, pixels, recipe)
+    corner = box[0].start or 0, box[1].start or 0
+    kept = planes.shape[1], planes.shape[2]
+    placement = Placement((frame.values.shape[0], frame.values.shape[1]), corner, kept, shape, recipe.size)
     if voi is not None:
         planes = apply_voi(planes, voi)
         center, gain = 0.5, 4.0
@@ -62,7 +73,7 @@ def prepare_image(frame: FrameValues, pixels: PixelModule, recipe: Recipe) -> Fl
         planes, center, gain = _z_score(planes, counted, recipe.clip_percent)
     if recipe.invert_monochrome1 and pixels.photometric_interpretation == "MONOCHROME1":
         gain = -gain
-    return _place(planes, mask, shape, recipe, center=center, gain=gain * recipe.steps.contrast)
+    return _place(planes, mask, shape, recipe, center=center, gain=gain * recipe.steps.contrast), placement
 
 
 def _planes(frame: FrameValues, channels: int) -> Given:
@@ -152,16 +163,9 @@ def _place(
     if resized.shape == (recipe.channels, recipe.size, recipe.size):
         return resized
     out = np.full((recipe.channels, recipe.size, recipe.size), lowest, np.float32)
-    (from_rows, to_rows), (from_columns, to_columns) = (_centred(length, recipe.size) for length in shape)
+    (from_rows, to_rows), (from_columns, to_columns) = (centred(length, recipe.size) for length in shape)
     out[:, to_rows, to_columns] = resized[:, from_rows, from_columns]
     return out
-
-
-def _centred(length: int, size: int) -> tuple[slice, slice]:
-    """What of `length` pixels lies in the middle `size`, and where there."""
-    kept = min(length, size)
-    first, place = (length - kept) // 2, (size - kept) // 2
-    return slice(first, first + kept), slice(place, place + kept)
 
 
 def _minimum(resized: Planes, valid: Mask | None) -> np.float32:

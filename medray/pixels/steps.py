@@ -21,7 +21,12 @@ SQUARABLE = 1e-15, 1e15
 
 Planes = Float32[np.ndarray, "planes rows columns"]
 Mask = Bool[np.ndarray, "rows columns"]
-Cropped = tuple[Float32[np.ndarray, "planes out_rows out_columns"], Bool[np.ndarray, "out_rows out_columns"] | None]
+Box = tuple[slice, slice]
+"""Rows and columns that a crop kept."""
+Cropped = tuple[
+    Float32[np.ndarray, "planes out_rows out_columns"], Bool[np.ndarray, "out_rows out_columns"] | None, Box
+]
+EVERYTHING: Box = (slice(None), slice(None))
 
 
 @dataclass(frozen=True)
@@ -47,15 +52,16 @@ def apply_steps(planes: Planes, mask: Mask | None, recipe: StepRecipe, scene: Sc
         scene: polarity and window.
 
     Returns:
-        The new planes, and their mask.
+        The new planes, their mask, and where they lie in the old ones.
 
     Raises:
         SampleError: `pixels_missing` where every pixel is padding; `unsupported_pixels` as `non_local_means`.
     """
     if mask is not None and not mask.any():
         raise SampleError(Reason.PIXELS_MISSING, "every pixel is Pixel Padding Value (0028,0120)")
+    box = EVERYTHING
     if recipe.crop:
-        planes, mask = crop_to_content(planes, mask, content_mask(planes, mask, recipe.content, scene))
+        planes, mask, box = crop_to_content(planes, mask, content_mask(planes, mask, recipe.content, scene))
     if recipe.median_px:
         planes = median(planes, mask, recipe.median_px)
     if recipe.nl_means:
@@ -64,7 +70,7 @@ def apply_steps(planes: Planes, mask: Mask | None, recipe: StepRecipe, scene: Sc
         window = scene.window
         ends = (window[0] - window[1] / 2, window[0] + window[1] / 2) if window else real_range(planes, mask)
         planes = clahe(planes, mask, recipe.clahe, ends)
-    return planes, mask
+    return planes, mask, box
 
 
 def real_range(planes: Planes, mask: Mask | None) -> tuple[float, float]:
@@ -92,10 +98,10 @@ def counted_mask(planes: Planes, mask: Mask | None, recipe: StepRecipe, scene: S
 def crop_to_content(planes: Planes, mask: Mask | None, content: Mask) -> Cropped:
     """The smallest rectangle that holds the content; everything where there is none."""
     if not content.any():
-        return planes, mask
-    rows, columns = _extent(content, 1), _extent(content, 0)
-    cut = np.ascontiguousarray(planes[:, rows, columns])
-    return cut, None if mask is None else np.ascontiguousarray(mask[rows, columns])
+        return planes, mask, EVERYTHING
+    box = _extent(content, 1), _extent(content, 0)
+    cut = np.ascontiguousarray(planes[:, *box])
+    return cut, None if mask is None else np.ascontiguousarray(mask[box]), box
 
 
 def _extent(content: Mask, along: int) -> slice:

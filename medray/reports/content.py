@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float
+from jaxtyping import Float, Int16
 
+from medray.label_settings import TaskName
 from medray.reports.figures import Figure
+from medray.reports.mask_metrics import MASK_METRIC_NAMES
+from medray.reports.measures import METRIC_NAMES
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,62 @@ class Example:
     prediction: str
     probability: float
     sample_id: str
+
+
+@dataclass(frozen=True)
+class MaskExample:
+    """One image, its mask and the model's, all on the pixels of the model's input.
+
+    Attributes:
+        image: grey values of any range, high = bright.
+        truth: class numbers; -1 = the pixel does not count.
+        prediction: class numbers; -1 = the model did not see it.
+        caption: one line in words.
+        dice: of each class; NaN where neither mask has it.
+        sample_id: the only key that a page may show.
+    """
+
+    image: Float[np.ndarray, "rows columns"]
+    truth: Int16[np.ndarray, "rows columns"]
+    prediction: Int16[np.ndarray, "rows columns"]
+    caption: str
+    dice: Sequence[float]
+    sample_id: str
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Which metrics a page shows.
+
+    Attributes:
+        hero: the one in large figures.
+        key: those beside it.
+        table: rows of the table.
+        note: over the table.
+    """
+
+    hero: str
+    key: tuple[str, ...]
+    table: tuple[str, ...]
+    note: str
+
+
+MEASURES: dict[TaskName, Measures] = {
+    "classify": Measures(
+        "auroc",
+        ("average_precision", "accuracy", "sensitivity", "specificity", "expected_calibration_error"),
+        METRIC_NAMES,
+        "Each class against the rest; macro is their mean, its accuracy the share of samples that are right.",
+    ),
+    "segment": Measures(
+        "dice",
+        ("dice_pooled", "accuracy", "sensitivity", "specificity", "auroc"),
+        MASK_METRIC_NAMES,
+        "Each class against the rest, on the images' own rows and columns, where pixels count. Dice is the mean over "
+        "the samples that have the class in either mask; all other numbers are over all pixels at once. Macro is the "
+        "mean over the classes, its accuracy the share of pixels that are right.",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +120,9 @@ class PageContent:
         heat_method: what made the heat, for the legend: `LayerCAM`, `node-CAM`.
         heat_checks: figures on what that heat is worth.
         provenance: (name, value): model, recipe, versions, command.
+        task: what the model answers for: it decides the sections.
+        masks: images with their masks, of a segmentation.
+        remarks: sentences to say under the metrics.
     """
 
     title: str
@@ -76,6 +138,9 @@ class PageContent:
     heat_method: str = ""
     heat_checks: Sequence[Figure] = ()
     provenance: Sequence[tuple[str, str]] = ()
+    task: TaskName = "classify"
+    masks: Sequence[MaskExample] = field(default=(), repr=False)
+    remarks: Sequence[str] = ()
 
     def headline(self) -> str:
         """The label whose numbers stand first: the positive class of two, else `macro`."""

@@ -91,14 +91,16 @@ _HISTORY = (
     ("Validation AUROC", "AUROC", (("validation_auroc", "validation", 1),)),
     ("Validation accuracy", "accuracy", (("validation_accuracy", "validation", 1),)),
 )
+_MASK_HISTORY = (("Validation Dice", "Dice", (("validation_dice", "validation", 1),)),)
 
 
 def draw_history(history: pa.Table) -> list[Figure]:
-    """Draw loss, AUROC and accuracy by epoch: one thin line a seed and their mean (`schema.HISTORY`)."""
+    """Draw loss, AUROC, accuracy and, of masks, Dice by epoch: a thin line a seed and their mean (`schema.HISTORY`)."""
     seeds = len(set(history["seed"].to_pylist()))
     caption = f"Thin lines are the {seeds} seeds, the thick line is their mean." if seeds > 1 else "One seed."
     figures = []
-    for title, y, columns in _HISTORY:
+    of_masks = history["validation_dice"].null_count < len(history)
+    for title, y, columns in (*_HISTORY, *(_MASK_HISTORY if of_masks else ())):
         name = title.lower().replace(" ", "_")
         with canvas() as figure:
             axes = figure.add_subplot()

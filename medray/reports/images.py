@@ -5,7 +5,7 @@ import io
 
 import matplotlib as mpl
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int16, UInt8
 from PIL import Image
 
 _SMALLEST, _LARGEST = 192, 384  # longer side of an example, in pixels: what the page shows, and twice that
@@ -51,6 +51,25 @@ def overlay_png(image: Float[np.ndarray, "rows columns"], heat: Float[np.ndarray
     resized = Image.fromarray(relative_heat(heat).astype(np.float32)).resize(grey.size, Image.Resampling.BILINEAR)
     colors = Image.fromarray(heat_colors(np.asarray(resized)))
     return _address(Image.alpha_composite(grey, colors).convert("RGB"))
+
+
+CLASS_COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
+"""Of the classes from the second on (Okabe and Ito); the first one is the bare image."""
+_MASK_OPACITY, _NOT_COUNTED = 0.85, 0.35
+
+
+def class_colour(number: int) -> tuple[int, int, int]:
+    """The colour of a class but the first; after six they come again."""
+    return CLASS_COLOURS[(number - 1) % len(CLASS_COLOURS)]
+
+
+def mask_png(image: Float[np.ndarray, "rows columns"], mask: Int16[np.ndarray, "rows columns"]) -> str:
+    """Give the dimmed image under the colours of a mask's classes as a data address; below 0 it is darker still."""
+    grey = grey_levels(image)[..., None] * np.where(mask < 0, _NOT_COUNTED, _DIMMED)[..., None]
+    colours = np.array([(0, 0, 0), *(class_colour(number) for number in range(1, max(int(mask.max()), 1) + 1))])
+    over = np.where(mask > 0, _MASK_OPACITY, 0)[..., None]
+    mixed = (1 - over) * grey + over * colours[np.maximum(mask, 0)]
+    return _address(_fit(Image.fromarray(np.rint(mixed).astype(np.uint8))))
 
 
 def ramp_css() -> str:

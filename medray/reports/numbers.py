@@ -6,6 +6,8 @@ from typing import Any
 import pyarrow as pa
 
 METRIC_TITLES = {
+    "dice": "Dice",
+    "dice_pooled": "Pooled Dice",
     "auroc": "AUROC",
     "average_precision": "Average precision",
     "accuracy": "Accuracy",

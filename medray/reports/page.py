@@ -1,9 +1,12 @@
 """One self-contained HTML page: no network, no script, light and dark, phone and paper."""
 
+from collections.abc import Callable
 from html import escape
 from importlib.resources import files
 
-from medray.reports.content import Example, Failure, PageContent
+from medray.label_settings import TaskName
+from medray.reports.content import Example, Failure, MaskExample, PageContent
+from medray.reports.mask_sections import masks_section, spread_section
 from medray.reports.sections import (
     examples_section,
     failures_section,
@@ -16,20 +19,15 @@ from medray.reports.sections import (
     subgroups_section,
 )
 
-__all__ = ["Example", "Failure", "PageContent", "render_page"]
+__all__ = ["Example", "Failure", "MaskExample", "PageContent", "render_page"]
 
 # Nothing may be fetched or run, whatever a hostile class name might have smuggled in.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-_SECTIONS = (
-    funnel_section,
-    metrics_section,
-    figures_section,
-    examples_section,
-    subgroups_section,
-    failures_section,
-    history_section,
-    provenance_section,
-)
+_ENDS = (subgroups_section, failures_section, history_section, provenance_section)
+_SECTIONS: dict[TaskName, tuple[Callable[[PageContent], str], ...]] = {
+    "classify": (funnel_section, metrics_section, figures_section, examples_section, *_ENDS),
+    "segment": (funnel_section, metrics_section, spread_section, masks_section, *_ENDS),
+}
 
 
 def render_page(content: PageContent) -> str:
@@ -52,7 +50,7 @@ def render_page(content: PageContent) -> str:
 <a class="skip" href="#content">Skip to the content</a>
 {header_section(content)}
 <main id="content">
-{"".join(section(content) for section in _SECTIONS)}</main>
+{"".join(section(content) for section in _SECTIONS[content.task])}</main>
 <footer>Made by medray. Sample ids are keyed hashes: nothing on this page names a patient.</footer>
 </body>
 </html>

@@ -74,6 +74,22 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Its header does not hold all that SUV by body weight takes.",
         "Its detail names the attribute; correct the header at the source, or use `--recipe.pet modality`.",
     ),
+    Reason.MASK_MISSING: (
+        "The labels name a mask for it that is not in the archive.",
+        "Correct the path in the labels, or index the archive again.",
+    ),
+    Reason.MASK_UNREADABLE: (
+        "Its mask cannot be read.",
+        "Save it as a PNG, TIFF or GIF of one channel; DICOM segmentations are not read as labels.",
+    ),
+    Reason.MASK_SIZE: (
+        "Its mask has other rows, columns or pages than the image has rows, columns and frames.",
+        "Save the mask on the image's own grid.",
+    ),
+    Reason.MASK_VALUE: (
+        "Its mask has a value that `--labels.mask_classes` does not list.",
+        "List the value as a class, correct the mask, or leave such pixels out by `--labels.region_column`.",
+    ),
     Reason.NOT_FOUND: ("It was indexed and is gone.", "Index the archive again."),
     Reason.ACCESS_DENIED: ("The store refused to hand it out.", "Grant the right to read it."),
     Reason.READ_FAILED: (

@@ -1,49 +1,23 @@
 """The page's sections: content in, HTML out. Every string of the content is escaped here and nowhere else."""
 
-from collections.abc import Iterable, Sequence
 from html import escape
 
-from medray.reports.content import Example, PageContent
-from medray.reports.figures import Figure, draw_history
+from medray.reports.content import MEASURES, Example, PageContent
+from medray.reports.figures import draw_history
+from medray.reports.html import definitions, figure_card, missing, section, table
 from medray.reports.images import image_png, overlay_png, ramp_css
-from medray.reports.measures import METRIC_NAMES
 from medray.reports.metrics import MACRO
 from medray.reports.numbers import METRIC_TITLES, MetricRow, by_key, count_text, interval_text, value_text
 from medray.reports.reasons import explain
 
-_KEY_FIGURES = ("average_precision", "accuracy", "sensitivity", "specificity", "expected_calibration_error")
 _SUBGROUP_METRICS = ("sensitivity", "specificity")
 _NO_LABELS = "No labels were given, so {} could not be measured."
-
-
-def _section(name: str, title: str, body: str, note: str = "") -> str:
-    lead = f'<p class="note">{note}</p>\n' if note else ""
-    return f'<section aria-labelledby="{name}">\n<h2 id="{name}">{title}</h2>\n{lead}{body}\n</section>\n'
-
-
-def _missing(sentence: str) -> str:
-    return f'<p class="missing">{sentence}</p>'
-
-
-def _table(caption: str, heads: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
-    """Lay out rows of ready HTML under column heads, in a box that scrolls by itself where it is too wide."""
-    columns = "".join(f'<th scope="col">{head}</th>' for head in heads)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table class="{kind}">'
-        f'<caption class="unseen">{caption}</caption>\n<thead><tr>{columns}</tr></thead>\n'
-        f"<tbody>\n{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _definitions(rows: Sequence[tuple[str, str]], kind: str) -> str:
-    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>\n" for name, value in rows)
-    return f'<dl class="{kind}">\n{items}</dl>'
 
 
 def header_section(content: PageContent) -> str:
     """Title, key figures of the headline label, and the model card."""
     subtitle = f'<p class="subtitle">{escape(content.subtitle)}</p>\n' if content.subtitle else ""
-    card = _definitions(content.card, "card") if content.card else ""
+    card = definitions(content.card, "card") if content.card else ""
     return (
         f'<header>\n<p class="kicker">medray report</p>\n<h1>{escape(content.title)}</h1>\n{subtitle}'
         f"{_key_figures(content)}\n{card}\n</header>"
@@ -51,16 +25,17 @@ def header_section(content: PageContent) -> str:
 
 
 def _key_figures(content: PageContent) -> str:
-    rows, label = by_key(content.metrics), content.headline()
-    auroc = rows.get(("all", label, "auroc"))
-    if auroc is None:
-        return _missing(_NO_LABELS.format("discrimination"))
-    small = "".join(_key_figure(name, rows.get(("all", label, name))) for name in _KEY_FIGURES)
+    rows, label, measures = by_key(content.metrics), content.headline(), MEASURES[content.task]
+    hero = rows.get(("all", label, measures.hero))
+    if hero is None:
+        return missing(_NO_LABELS.format("discrimination"))
+    small = "".join(_key_figure(name, rows.get(("all", label, name))) for name in measures.key)
     of_class = "mean over the classes" if label == MACRO else f"of {escape(label)}"
-    basis = f"{count_text(auroc['samples'])} samples, {count_text(auroc['patients'])} patients"
+    basis = f"{count_text(hero['samples'])} samples, {count_text(hero['patients'])} patients"
     return (
-        f'<div class="key">\n<div class="hero"><p class="name">AUROC <span>{of_class}</span></p>'
-        f'<p class="value">{value_text(auroc)}</p><p class="range">{_range(auroc)}</p>'
+        f'<div class="key">\n<div class="hero"><p class="name">{METRIC_TITLES[measures.hero]} '
+        f"<span>{of_class}</span></p>"
+        f'<p class="value">{value_text(hero)}</p><p class="range">{_range(hero)}</p>'
         f'<p class="basis">{basis}</p></div>\n<dl class="small">\n{small}</dl>\n</div>'
     )
 
@@ -80,7 +55,7 @@ def _range(row: MetricRow) -> str:
 def funnel_section(content: PageContent) -> str:
     """One bar a step, as long as its share of the largest."""
     if not content.funnel:
-        return _section("funnel", "From archive to result", _missing("No counts were given."))
+        return section("funnel", "From archive to result", missing("No counts were given."))
     largest = max(count for _, count in content.funnel) or 1
     rows = [
         f'<tr><th scope="row">{escape(name)}</th><td class="bar"><span style="width:{100 * count / largest:.2f}%">'
@@ -89,7 +64,7 @@ def funnel_section(content: PageContent) -> str:
     ]
     heads = ("Step", '<span class="unseen">Bar</span>', "Count", "Share")
     note = "Every object ends as exactly one of ok, skipped or failed. Nothing is dropped silently."
-    return _section("funnel", "From archive to result", _table("Funnel", heads, rows, "funnel"), note)
+    return section("funnel", "From archive to result", table("Funnel", heads, rows, "funnel"), note)
 
 
 def _share(part: int, whole: int) -> str:
@@ -104,20 +79,19 @@ def metrics_section(content: PageContent) -> str:
     """All metrics of all labels over all samples; the interval under each number."""
     rows = by_key(content.metrics)
     if not rows:
-        return _section("metrics", "Metrics", _missing("No labels were given, so nothing could be measured."))
+        return section("metrics", "Metrics", missing("No labels were given, so nothing could be measured."))
+    measures = MEASURES[content.task]
     labels = [*content.classes, MACRO] if len(content.classes) == 2 else [MACRO, *content.classes]
     heads = ["Metric", *(escape(label) for label in labels)]
     body = [
         f'<tr><th scope="row">{METRIC_TITLES[name]}</th>'
         + "".join(_metric_cell(rows.get(("all", label, name))) for label in labels)
         + "</tr>\n"
-        for name in METRIC_NAMES
+        for name in measures.table
     ]
-    note = (
-        "Each class against the rest; macro is their mean, its accuracy the share of samples that are right. "
-        "Beside each number stands its 95 % interval from resampling patients."
-    )
-    return _section("metrics", "Metrics", _table("Metrics", heads, body, "metrics"), note)
+    note = f"{measures.note} Beside each number stands its 95 % interval from resampling patients."
+    remarks = "".join(missing(escape(remark)) for remark in content.remarks)
+    return section("metrics", "Metrics", table("Metrics", heads, body, "metrics") + remarks, note)
 
 
 def _metric_cell(row: MetricRow | None) -> str:
@@ -126,33 +100,24 @@ def _metric_cell(row: MetricRow | None) -> str:
 
 def figures_section(content: PageContent) -> str:
     """The cards that there are; without labels a sentence says which are not."""
-    cards = "".join(_figure_card(figure) for figure in content.figures)
+    cards = "".join(figure_card(figure) for figure in content.figures)
     body = f'<div class="cards">\n{cards}</div>' if cards else ""
     if any(figure.name == "roc" for figure in content.figures):
-        return _section("figures", "Discrimination and calibration", body)
-    return _section(
-        "figures", "Scores", body + _missing(_NO_LABELS.format("ROC, precision, calibration and confusion"))
-    )
-
-
-def _figure_card(figure: Figure) -> str:
-    return (
-        f'<figure class="panel"><h3>{escape(figure.title)}</h3>\n{figure.svg}\n'
-        f"<figcaption>{escape(figure.caption)}</figcaption></figure>\n"
-    )
+        return section("figures", "Discrimination and calibration", body)
+    return section("figures", "Scores", body + missing(_NO_LABELS.format("ROC, precision, calibration and confusion")))
 
 
 def examples_section(content: PageContent) -> str:
     """A grid of images, each beside itself under its heat."""
     if not content.examples:
-        return _section("examples", "Examples", _missing("No example images were given."))
+        return section("examples", "Examples", missing("No example images were given."))
     heated = any(example.heat is not None for example in content.examples)
     cards = "".join(_example_card(example, heated) for example in content.examples)
     if heated:
         grid = f'<div class="examples">\n{cards}</div>'
-        return _section("examples", "Examples", _heat_legend(content.heat_method) + grid + _heat_checks(content))
+        return section("examples", "Examples", _heat_legend(content.heat_method) + grid + _heat_checks(content))
     note = "There are no heat maps: they need the model bundle that made the predictions."
-    return _section("examples", "Examples", f'<div class="examples plain">\n{cards}</div>', note)
+    return section("examples", "Examples", f'<div class="examples plain">\n{cards}</div>', note)
 
 
 def _heat_legend(method: str) -> str:
@@ -168,7 +133,7 @@ def _heat_checks(content: PageContent) -> str:
     """What the heat is worth, under the examples."""
     if not content.heat_checks:
         return ""
-    cards = "".join(_figure_card(figure) for figure in content.heat_checks)
+    cards = "".join(figure_card(figure) for figure in content.heat_checks)
     note = (
         "What the heat is worth: the answer should follow what is hot, and the heat what the model has learnt. "
         "Covered pixels are blurred; covered nodes are the mean of all."
@@ -210,26 +175,33 @@ def _truth(example: Example) -> str:
 
 
 def subgroups_section(content: PageContent) -> str:
-    """Headline metrics of each subgroup, with the AUROC's interval drawn."""
-    rows, label = by_key(content.metrics), content.headline()
+    """Headline metrics of each subgroup, with the first one's interval drawn."""
+    rows, label, hero = by_key(content.metrics), content.headline(), MEASURES[content.task].hero
     groups = list(dict.fromkeys(subgroup for subgroup, _, _ in rows))
     if len(groups) < 2:
         sentence = "No subgroups were given." if rows else _NO_LABELS.format("subgroups")
-        return _section("subgroups", "Subgroups", _missing(sentence))
+        return section("subgroups", "Subgroups", missing(sentence))
     body = [
-        f'<tr><th scope="row">{escape(_group_text(group))}</th><td class="number">{count_text(auroc["samples"])}</td>'
-        f'<td class="number">{count_text(auroc["patients"])}</td>{_metric_cell(auroc)}<td>{_whisker(auroc)}</td>'
+        f'<tr><th scope="row">{escape(_group_text(group))}</th><td class="number">{count_text(first["samples"])}</td>'
+        f'<td class="number">{count_text(first["patients"])}</td>{_metric_cell(first)}<td>{_whisker(first)}</td>'
         + "".join(_metric_cell(rows.get((group, label, name))) for name in _SUBGROUP_METRICS)
         + "</tr>\n"
         for group in groups
-        if (auroc := rows.get((group, label, "auroc"))) is not None
+        if (first := rows.get((group, label, hero))) is not None
     ]
     axis = '<span class="axis"><span>0.5</span><span>1</span></span>'
-    heads = ["Group", "Samples", "Patients", "AUROC", axis, *(METRIC_TITLES[name] for name in _SUBGROUP_METRICS)]
+    heads = [
+        "Group",
+        "Samples",
+        "Patients",
+        METRIC_TITLES[hero],
+        axis,
+        *(METRIC_TITLES[name] for name in _SUBGROUP_METRICS),
+    ]
     note = (
         f"Numbers {'are means over the classes' if label == MACRO else f'of {escape(label)}'}; intervals over patients."
     )
-    return _section("subgroups", "Subgroups", _table("Subgroups", heads, body, "subgroups"), note)
+    return section("subgroups", "Subgroups", table("Subgroups", heads, body, "subgroups"), note)
 
 
 def _group_text(group: str) -> str:
@@ -254,7 +226,7 @@ def _whisker(row: MetricRow) -> str:
 def failures_section(content: PageContent) -> str:
     """Reasons by count, each with its meaning and its cure. Roles are spelled out: on phones the rows become blocks."""
     if not content.failures:
-        return _section("failures", "Reasons", _missing("Nothing was skipped and nothing failed."))
+        return section("failures", "Reasons", missing("Nothing was skipped and nothing failed."))
     rows = []
     for failure in sorted(content.failures, key=lambda row: (row.status, -row.count, row.reason)):
         meaning, cure = explain(failure.reason)
@@ -267,19 +239,19 @@ def failures_section(content: PageContent) -> str:
             f'<td role="cell" class="words cure">{escape(cure)}</td></tr>\n'
         )
     heads = ("Outcome", "Reason", "Count", "What it means", "Cure")
-    return _section("failures", "Reasons", _table("Reasons", heads, rows, "failures"))
+    return section("failures", "Reasons", table("Reasons", heads, rows, "failures"))
 
 
 def history_section(content: PageContent) -> str:
     """The training curves."""
     if content.history is None or not content.history.num_rows:
-        return _section("training", "Training", _missing("No training history was given."))
-    cards = "".join(_figure_card(figure) for figure in draw_history(content.history))
-    return _section("training", "Training", f'<div class="cards">\n{cards}</div>')
+        return section("training", "Training", missing("No training history was given."))
+    cards = "".join(figure_card(figure) for figure in draw_history(content.history))
+    return section("training", "Training", f'<div class="cards">\n{cards}</div>')
 
 
 def provenance_section(content: PageContent) -> str:
     """What made these numbers."""
     if not content.provenance:
-        return _section("provenance", "Provenance", _missing("No provenance was given."))
-    return _section("provenance", "Provenance", _definitions(content.provenance, "provenance"))
+        return section("provenance", "Provenance", missing("No provenance was given."))
+    return section("provenance", "Provenance", definitions(content.provenance, "provenance"))

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from medray.graphs.features import edge_feature_names
 from medray.samples.batch import Batch
-from medray.samples.tables import image_batch
+from medray.samples.tables import image_batch, mask_batch
 from medray.settings import Recipe
 
 GRAPH_TENSORS = ("x", "edge_index", "edge_attr", "batch")
@@ -19,18 +20,28 @@ def collate(samples: pa.Table, recipe: Recipe) -> Batch:
     """One batch out of rows that are all ok.
 
     Args:
-        samples: prepared images, graphs, or both; a column `label_number` (int64) becomes the labels.
+        samples: prepared images, graphs, or both; a column `class_counts`, `mask` or `label_number` (the first that
+            there is) becomes the labels.
         recipe: the one that prepared them.
     """
-    labels = None
-    if "label_number" in samples.column_names:
-        labels = torch.from_numpy(samples["label_number"].to_numpy().astype(np.int64))
     inputs: dict[str, torch.Tensor | int] = {}
     if "image" in samples.column_names:
         inputs |= _image_inputs(samples, recipe)
     if "edge_index" in samples.column_names:
         inputs |= graph_inputs(samples, recipe)
-    return Batch(inputs, labels, samples["sample_id"].to_pylist())
+    return Batch(inputs, labels_of(samples, recipe), samples["sample_id"].to_pylist())
+
+
+def labels_of(samples: pa.Table, recipe: Recipe) -> torch.Tensor | None:
+    """What the model should answer to rows that are all ok, as `Batch.labels` says; None where no column tells."""
+    names = samples.column_names
+    if "class_counts" in names:
+        counts = samples["class_counts"].combine_chunks().flatten().to_numpy().astype(np.int64)
+        nodes = int(pc.sum(samples["num_nodes"]).as_py())
+        return torch.from_numpy(counts.reshape(nodes, -1))
+    if (masks := mask_batch(samples, recipe)) is not None:
+        return torch.from_numpy(masks.astype(np.int64))
+    return torch.from_numpy(samples["label_number"].to_numpy().astype(np.int64)) if "label_number" in names else None
 
 
 def _image_inputs(samples: pa.Table, recipe: Recipe) -> dict[str, torch.Tensor | int]:

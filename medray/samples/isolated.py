@@ -35,23 +35,24 @@ REASONS = {-signal.SIGALRM: Reason.DECODER_TIMEOUT, -signal.SIGKILL: Reason.DECO
 
 
 def prepare_unit(
-    rows: pa.Table, key: bytes, recipe: Recipe, kind: InputKind, *, decode: DecodeSettings = DEFAULT
+    rows: pa.Table, key: bytes, recipe: Recipe, kind: InputKind, *, decode: DecodeSettings = DEFAULT, classes: int = 0
 ) -> pa.Table:
     """Read, decode and prepare every frame of a unit's objects.
 
     Args:
-        rows: rows of the index.
+        rows: rows of the index; where they name masks (`samples.masks.row_masks`), these are prepared too.
         key: unseals the objects' names.
         recipe: stored values to model input.
         kind: `image`, `graph` for the image's region graph, or `regions` for both.
         decode: what one frame may take, and how it is checked.
+        classes: of the masks.
 
     Returns:
         One row a sample: `SAMPLE`, with the columns of `to_graphs` for the other kinds. A frame that cannot be used has
         a row with status `failed`, a reason and empty lists.
     """
     samples = isolated_images_of(rows, key, recipe, decode)
-    return samples if kind == "image" else to_graphs(samples, recipe, kind)
+    return samples if kind == "image" else to_graphs(samples, recipe, kind, classes)
 
 
 def isolated_images_of(rows: pa.Table, key: bytes, recipe: Recipe, decode: DecodeSettings = DEFAULT) -> pa.Table:
@@ -143,7 +144,7 @@ class _Unit:
                 raise MedrayError(f"The decoding process ended {strays} times between frames.", "Is memory short?")
             if place is not None:
                 self.guilty[place] = REASONS.get(code, Reason.DECODER_CRASHED)
-        return sample_table(self.samples, self._images())
+        return sample_table(self.samples, self._images(), with_masks="mask" in self.rows.column_names)
 
     def _attempt(self) -> int | None:
         """Go on where the last process got to; None, or the return code of the process that died."""

@@ -6,14 +6,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from medray.archive.instance import Instance
 from medray.archive.reading import read_instance, read_objects
 from medray.errors import Reason, SampleError
 from medray.image_settings import DecodeSettings
-from medray.pixels.prepare import prepare_image
+from medray.pixels.placement import Placement
+from medray.pixels.prepare import prepare_placed
 from medray.pixels.values import frame_values
+from medray.samples.masks import RowMask, row_masks
 from medray.samples.tables import flat_lists, sample_table
 from medray.settings import Recipe
 
@@ -37,19 +40,26 @@ class Watch:
 def images_of(rows: pa.Table, key: bytes, recipe: Recipe) -> pa.Table:
     """The prepared images of a unit, one row a frame, decoded in this process."""
     samples = list(prepared_frames(rows, key, recipe, DecodeSettings()))
-    return sample_table(samples, flat_lists([sample.get("image") for sample in samples]))
+    return sample_table(
+        samples, flat_lists([sample.get("image") for sample in samples]), with_masks="mask" in rows.column_names
+    )
 
 
 def prepared_frames(
     rows: pa.Table, key: bytes, recipe: Recipe, decode: DecodeSettings, *, watch: Watch | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The samples of a unit from the watch's start on, in order; `image` (flat, float32) where a frame is ok."""
+    """The samples of a unit from the watch's start on, in order.
+
+    Where a frame is ok it has `image` (flat, float32) and `placement`, and `mask` (int16) where the rows name masks.
+    """
     watch = watch or Watch()
     records = list(enumerate(rows.to_pylist()))[watch.start[0] :]
-    contents = iter(read_objects([record for _, record in records if record["status"] == "ok"], key))
+    readable = [record for _, record in records if record["status"] == "ok"]
+    contents = zip(read_objects(readable, key), row_masks(readable, key), strict=True)
     for number, record in records:
         if record["status"] == "ok":
-            for sample in _frames(record, next(contents), recipe, decode, row=_Row(watch, number)):
+            content, mask = next(contents)
+            for sample in _frames(record, content, recipe, decode, row=_Row(watch, number, mask)):
                 yield {**sample, "row": number}
         elif record["status"] == "failed":
             yield {**_outcome(record, None), "row": number}
@@ -57,10 +67,11 @@ def prepared_frames(
 
 @dataclass(frozen=True)
 class _Row:
-    """The watch over one row's frames; it ends with the block, however that ends."""
+    """The watch over one row's frames, which ends with the block, however that ends; and the row's mask."""
 
     watch: Watch
     number: int
+    mask: RowMask | None
 
     @contextmanager
     def over(self, frame: int) -> Iterator[None]:
@@ -102,6 +113,8 @@ def _frames(
         try:
             with row.over(frame):
                 sample = _prepared(record, instance, frame, recipe, decode)
+                if row.mask is not None:
+                    sample["mask"] = _placed_mask(row.mask, sample, frame, instance.pixels.frames, decode.max_samples)
         except Exception as error:
             sample = _outcome(record, frame, _as_sample_error(error))
         yield sample
@@ -112,10 +125,20 @@ def _prepared(
 ) -> dict[str, Any]:
     checked = is_drawn(f"{record['object_id']}:{frame}", decode.cross_check)
     values = frame_values(instance, frame, decode, checked=checked, pet=recipe.pet)
-    image = prepare_image(values, instance.pixels, recipe)
+    image, placement = prepare_placed(values, instance.pixels, recipe)
     flags = sorted({*(record["flags"] or ()), *values.flags})
     sample = _outcome(record, frame) | {"status": "ok", "reason": None, "detail": None}
-    return sample | {"decoder": values.decoder, "flags": flags, "image": image.ravel()}
+    return sample | {
+        "decoder": values.decoder,
+        "flags": flags,
+        "image": image.ravel(),
+        "placement": placement.numbers(),
+    }
+
+
+def _placed_mask(mask: RowMask, sample: dict[str, Any], frame: int, frames: int, max_samples: int) -> np.ndarray:
+    placement = Placement.of(sample["placement"])
+    return placement.to_input(mask.classes(placement.frame, frame, frames, max_samples))
 
 
 def is_drawn(sample_id: str, share: float) -> bool:

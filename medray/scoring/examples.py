@@ -17,6 +17,7 @@ from medray.samples.batch import Inputs
 from medray.samples.collate import collate
 from medray.samples.tables import flat_lists, to_graphs
 from medray.scoring.explain import Heat, enlarge, paint
+from medray.settings import Recipe
 from medray.training.bundle import Bundle
 
 HEAT_METHODS = {
@@ -88,6 +89,21 @@ class Shown:
         return enlarge(heat, self.image.shape[1:]) if self.label_map is None else paint(self.label_map, heat)
 
 
+def prepared_again(row: dict[str, Any], key: bytes, recipe: Recipe) -> Float32[np.ndarray, "channels rows columns"]:
+    """Read one sample and prepare its image.
+
+    Args:
+        row: of the index, with `frame` beside.
+        key: unseals the object's name.
+        recipe: of the bundle.
+
+    Raises:
+        SampleError: the object cannot be read or decoded any more.
+    """
+    instance = read_instance(read_object(row, key), row["format"])
+    return prepare_image(frame_values(instance, row["frame"], pet=recipe.pet), instance.pixels, recipe)
+
+
 def read_again(row: dict[str, Any], key: bytes, bundle: Bundle) -> Shown:
     """Read one sample and make the input that the model had.
 
@@ -99,9 +115,7 @@ def read_again(row: dict[str, Any], key: bytes, bundle: Bundle) -> Shown:
     Raises:
         SampleError: the object cannot be read or decoded any more.
     """
-    instance = read_instance(read_object(row, key), row["format"])
-    values = frame_values(instance, row["frame"], pet=bundle.recipe.pet)
-    image = prepare_image(values, instance.pixels, bundle.recipe)
+    image = prepared_again(row, key, bundle.recipe)
     if bundle.input_kind == "image":
         return Shown(image, {"image": torch.from_numpy(image)[None]}, None)
     table = pa.table({"sample_id": ["one"], "status": ["ok"], "image": flat_lists([image.ravel()])})

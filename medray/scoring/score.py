@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int64
 from torch import nn
 
 from medray.samples.batch import Batch
-from medray.training.task import Classify
+from medray.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -18,19 +18,20 @@ class Predictions:
 
     Attributes:
         sample_ids: one a sample.
-        logits: (samples, classes).
-        probabilities: (samples, classes).
-        labels: class numbers (samples,).
+        logits: (answers, classes): one answer a sample; where nodes answer, one a node, the samples' one behind the
+            other.
+        probabilities: (answers, classes).
+        labels: class numbers (answers,).
     """
 
     sample_ids: list[str]
-    logits: Float32[np.ndarray, "samples classes"]
-    probabilities: Float32[np.ndarray, "samples classes"]
-    labels: Int64[np.ndarray, " samples"]
+    logits: Float32[np.ndarray, "answers classes"]
+    probabilities: Float32[np.ndarray, "answers classes"]
+    labels: Int64[np.ndarray, " answers"]
 
 
 @torch.inference_mode()
-def predict_batch(model: nn.Module, batch: Batch, task: Classify, *, device: str | torch.device) -> Predictions:
+def predict_batch(model: nn.Module, batch: Batch, task: Task, *, device: str | torch.device) -> Predictions:
     """The answers to one batch. The model must be in evaluation mode and on the device."""
     logits = model(**batch.to(device).inputs).float()
     probabilities = task.probabilities(logits).cpu()
@@ -44,7 +45,7 @@ def _nothing(classes: int) -> Predictions:
 
 
 def predict(
-    model: nn.Module, batches: Iterable[Batch], task: Classify, *, device: str | torch.device = "cpu"
+    model: nn.Module, batches: Iterable[Batch], task: Task, *, device: str | torch.device = "cpu"
 ) -> Predictions:
     """The answers to all batches; nothing where there is none.
 

@@ -9,6 +9,7 @@ from medray.samples.collate import batches
 from medray.samples.tables import usable
 from medray.schema import KEYS, PREDICTIONS
 from medray.scoring.score import Predictions, predict
+from medray.settings import ScoreSettings
 from medray.training.bundle import Bundle
 from medray.training.task import Classify
 
@@ -18,9 +19,9 @@ FROM_INDEX = [
 
 
 def score_samples(
-    samples: pa.Table, rows: pa.Table, bundle: Bundle, model: nn.Module, *, unit_id: str, batch_size: int
+    samples: pa.Table, rows: pa.Table, bundle: Bundle, model: nn.Module, *, unit_id: str, settings: ScoreSettings
 ) -> pa.Table:
-    """Score the samples that are ok, and give every sample a row.
+    """Classify the samples that are ok, and give every sample a row.
 
     Args:
         samples: from `prepare_unit`.
@@ -28,25 +29,32 @@ def score_samples(
         bundle: classes, threshold, recipe.
         model: the bundle's model, on its device.
         unit_id: of the unit.
-        batch_size: samples in one forward pass.
+        settings: samples in one forward pass.
 
     Returns:
         `schema.PREDICTIONS`, in the samples' order.
     """
-    ok = pc.equal(samples["status"], "ok")
     task = Classify(bundle.classes, threshold=bundle.threshold)
     device = next(model.parameters()).device
-    answers = predict(model, batches(usable(samples), bundle.recipe, batch_size), task, device=device)
+    answers = predict(model, batches(usable(samples), bundle.recipe, settings.batch_size), task, device=device)
+    columns = _answer_columns(answers, bundle.classes)
+    return with_every_sample(columns, samples, rows, bundle, unit_id=unit_id, schema=PREDICTIONS)
+
+
+def with_every_sample(
+    answers: pa.Table, samples: pa.Table, rows: pa.Table, bundle: Bundle, *, unit_id: str, schema: pa.Schema
+) -> pa.Table:
+    """Answers to the samples that are ok, spread over all samples, with what is known of each; rows of a schema."""
     table = samples.select(["sample_id", "frame", "status", "reason", "detail", "decoder", "flags"])
     indexed = rows.select(FROM_INDEX).take(samples["row"])
     for name in FROM_INDEX:
         table = table.append_column(name, indexed[name])
-    answered = _answer_columns(answers, bundle.classes).take(_positions(ok))
+    answered = answers.take(_positions(pc.equal(samples["status"], "ok")))
     for name in answered.column_names:
         table = table.append_column(name, answered[name])
     for name, value in (("recipe_id", bundle.recipe.id()), ("model_id", bundle.model_id), ("unit_id", unit_id)):
         table = table.append_column(name, pa.array([value] * samples.num_rows, pa.string()))
-    return table.select(PREDICTIONS.names).cast(PREDICTIONS)
+    return table.select(schema.names).cast(schema)
 
 
 def _positions(ok: pa.ChunkedArray) -> pa.Array:

@@ -10,20 +10,21 @@ from dataclasses import replace
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from medray.image_settings import AugmentSettings
 from medray.pixels import augmentation
-from medray.pixels.augmentation import Augmentation, apply_augmentation, draw_augmentation
+from medray.pixels.augmentation import Augmentation, apply_augmentation, augment_mask, draw_augmentation
 from medray.samples.batch import Batch
-from medray.samples.collate import GRAPH_TENSORS, graph_inputs
+from medray.samples.collate import GRAPH_TENSORS, graph_inputs, labels_of
 from medray.samples.device_graphs import build_graphs_on
 from medray.samples.tables import InputKind, graph_table
 from medray.settings import Recipe
 from medray.training.seeding import derive_seed
 
 Images = Float[Tensor, "batch channels size size"]
+Masks = Int64[Tensor, "batch size size"]
 
 
 def draw_batch(settings: AugmentSettings, seed: int, epoch: int, sample_ids: Sequence[str]) -> list[Augmentation]:
@@ -32,27 +33,66 @@ def draw_batch(settings: AugmentSettings, seed: int, epoch: int, sample_ids: Seq
 
 
 def augment_batch(batch: Batch, drawn: Sequence[Augmentation]) -> Batch:
-    """Change the images of a batch, on its device."""
-    return replace(batch, inputs={"image": augment_images(_images(batch), drawn)})
+    """Change the images of a batch, and their masks where there are any, on its device."""
+    masks = _masks(batch)
+    labels = batch.labels if masks is None else augment_masks(masks, drawn)
+    return replace(batch, inputs={"image": augment_images(_images(batch), drawn)}, labels=labels)
 
 
-def augment_graphs(batch: Batch, drawn: Sequence[Augmentation], recipe: Recipe, kind: InputKind) -> Batch:
-    """Change the images of a batch and make their region graphs; for `regions` the images stay beside them."""
+def augment_graphs(
+    batch: Batch, drawn: Sequence[Augmentation], recipe: Recipe, kind: InputKind, *, classes: int = 0
+) -> Batch:
+    """Change the images of a batch and make their region graphs; for `regions` the images stay beside them.
+
+    Where the labels are masks of so many classes, those of the graphs are the pixels of each class that a node has.
+    """
     images = _images(batch).numpy()
     changed = np.stack([apply_augmentation(image, one) for image, one in zip(images, drawn, strict=True)])
-    inputs = graph_inputs(graph_table(changed, recipe, kind), recipe)
-    return replace(batch, inputs=inputs | ({"image": torch.from_numpy(changed)} if kind == "regions" else {}))
+    labels, masks, moved = batch.labels, _masks(batch), None
+    if masks is not None:
+        given = masks.numpy().astype(np.int16)
+        moved = np.stack([augment_mask(mask, one) for mask, one in zip(given, drawn, strict=True)])
+    table = graph_table(changed, recipe, kind, masks=moved, classes=classes)
+    labels = labels if masks is None else labels_of(table, recipe)
+    inputs = graph_inputs(table, recipe) | ({"image": torch.from_numpy(changed)} if kind == "regions" else {})
+    return replace(batch, inputs=inputs, labels=labels)
 
 
-def augment_graphs_on(batch: Batch, drawn: Sequence[Augmentation], recipe: Recipe, kind: InputKind) -> Batch:
+def augment_graphs_on(
+    batch: Batch, drawn: Sequence[Augmentation], recipe: Recipe, kind: InputKind, *, classes: int = 0
+) -> Batch:
     """`augment_graphs` on the device of the batch: images differ by 1e-4 at the most, so few labels do."""
     images = augment_images(_images(batch), drawn)
     graphs = build_graphs_on(images, recipe.graph)
     inputs: dict[str, Tensor | int] = {name: graphs[name] for name in (*GRAPH_TENSORS, "num_graphs")}
+    ptr = torch.as_tensor(graphs["ptr"])
+    regions = graphs["label_map"] + ptr[:-1, None, None]
     if kind == "regions":
-        first = torch.as_tensor(graphs["ptr"])[:-1, None, None]
-        inputs |= {"image": images, "regions": graphs["label_map"] + first}
-    return replace(batch, inputs=inputs)
+        inputs |= {"image": images, "regions": regions}
+    labels, masks = batch.labels, _masks(batch)
+    if masks is not None:
+        labels = class_counts_on(regions, augment_masks(masks, drawn), int(ptr[-1]), classes)
+    return replace(batch, inputs=inputs, labels=labels)
+
+
+def _masks(batch: Batch) -> Masks | None:
+    """The labels of a batch where they are masks."""
+    return batch.labels if batch.labels is not None and batch.labels.ndim == 3 else None
+
+
+def augment_masks(masks: Masks, drawn: Sequence[Augmentation]) -> Masks:
+    """`augment_mask` of each mask, on the masks' device."""
+    planes = _flipped((masks[:, None] + 1).float(), drawn)
+    if any(one.moves for one in drawn):
+        planes = F.grid_sample(planes, _read_at(planes, drawn), "nearest", padding_mode="zeros", align_corners=False)
+    return planes[:, 0].long() - 1
+
+
+def class_counts_on(regions: Masks, masks: Masks, nodes: int, classes: int) -> Int64[Tensor, "nodes classes"]:
+    """`node_targets.class_counts` of a batch, on its device. `regions` counts nodes on from image to image."""
+    counted = masks >= 0
+    cells = regions[counted] * classes + masks[counted]
+    return torch.bincount(cells, minlength=nodes * classes).view(nodes, classes)
 
 
 def _images(batch: Batch) -> Tensor:
@@ -103,10 +143,14 @@ def _stacked(arrays: Sequence[np.ndarray], like: Images) -> Tensor:
 
 
 def _warped(images: Images, drawn: Sequence[Augmentation]) -> Images:
-    """One bilinear interpolation. What lies outside is each image's minimum: it is taken off before and added again.
+    """One bilinear interpolation. What lies outside is each image's minimum: it is taken off before and added again."""
+    fill = images.amin((1, 2, 3), keepdim=True)
+    places = _read_at(images, drawn)
+    return F.grid_sample(images - fill, places, padding_mode="zeros", align_corners=False).add_(fill)
 
-    torch counts places as (x, y), and from -1 to 1: twice our shares of the side.
-    """
+
+def _read_at(images: Images, drawn: Sequence[Augmentation]) -> Float[Tensor, "batch size size 2"]:
+    """Where each pixel is read. torch counts places as (x, y), and from -1 to 1: twice our shares of the side."""
     matrices = _stacked([one.matrix[::-1, ::-1] for one in drawn], images)
     offsets = _stacked([2 * one.offset[::-1] for one in drawn], images)
     places = F.affine_grid(torch.cat([matrices, offsets[:, :, None]], 2), list(images.shape), align_corners=False)
@@ -114,8 +158,7 @@ def _warped(images: Images, drawn: Sequence[Augmentation]) -> Images:
         spline = torch.from_numpy(augmentation.bend_weights(images.shape[2])).to(images.device, images.dtype)
         bends = spline @ _stacked([2 * one.bend[::-1] for one in drawn], images) @ spline.T
         places += bends.permute(0, 2, 3, 1)
-    fill = images.amin((1, 2, 3), keepdim=True)
-    return F.grid_sample(images - fill, places, padding_mode="zeros", align_corners=False).add_(fill)
+    return places
 
 
 def _to_the_power(images: Images, gamma: Tensor) -> Images:

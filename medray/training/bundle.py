@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from medray import __version__, storage
 from medray.errors import BundleError, NotFoundError
 from medray.image_settings import GraphRecipe, StepRecipe
+from medray.label_settings import TaskName
 from medray.models.catalog import build_model
 from medray.samples.tables import InputKind
 from medray.settings import Recipe
@@ -43,6 +44,7 @@ class Bundle:
         classes: names in the order of the logits.
         recipe: stored values to model input.
         seed: of the training run.
+        task: what the model answers for.
         threshold: as in `training.task.Classify`.
         split_hash: of the split it was trained on.
         metrics: validation figures of the saved weights.
@@ -60,12 +62,18 @@ class Bundle:
     classes: tuple[str, ...]
     recipe: Recipe
     seed: int
+    task: TaskName = "classify"
     threshold: float | None = None
     split_hash: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=lambda: library_versions())
     model_id: str = ""
     weights: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def prepared_kind(self) -> InputKind:
+        """What scoring prepares: where nodes answer for pixels, also the node of each pixel."""
+        return "regions" if self.task == "segment" and self.input_kind == "graph" else self.input_kind
 
     def build_model(self) -> nn.Module:
         """The model with its weights, ready to score (on the CPU, in evaluation mode).
@@ -79,6 +87,7 @@ class Bundle:
             in_channels=self.in_channels,
             node_features=self.node_features,
             edge_features=self.edge_features,
+            task=self.task,
             options=self.options,
         )
         try:

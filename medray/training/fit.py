@@ -14,7 +14,7 @@ from medray.errors import LabelError, SettingsError
 from medray.samples.batch import Batch
 from medray.settings import OptimizerSettings
 from medray.training.seeding import seed_everything
-from medray.training.task import Classify
+from medray.training.task import Task
 
 
 @dataclass
@@ -57,12 +57,12 @@ class TrainState:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's answers to labelled samples, on the CPU.
+    """A model's answers to labelled samples, on the CPU, one batch behind the other.
 
     Attributes:
-        loss: mean over the samples.
-        logits: (samples, classes).
-        labels: true class numbers (samples,).
+        loss: of all of them.
+        logits: one row a sample, or a node.
+        labels: as in the batches.
     """
 
     loss: float
@@ -124,7 +124,7 @@ def _labels(batch: Batch) -> Tensor:
     return batch.labels
 
 
-def train_step(state: TrainState, batch: Batch, task: Classify) -> Tensor:
+def train_step(state: TrainState, batch: Batch, task: Task) -> Tensor:
     """One step on a batch that is on the model's device; the loss, still on the device.
 
     After the schedule's last step the learning rate stays where it ended.
@@ -138,10 +138,10 @@ def train_step(state: TrainState, batch: Batch, task: Classify) -> Tensor:
     return loss.detach()
 
 
-def train_epoch(state: TrainState, batches: Iterable[Batch], task: Classify, *, device: str | torch.device) -> float:
+def train_epoch(state: TrainState, batches: Iterable[Batch], task: Task, *, device: str | torch.device) -> float:
     """Train one epoch; the mean loss over its samples. `state.epoch` counts it.
 
-    A batch of one sample is left out: batch norm has no variance to divide by.
+    A batch with a single answer is left out: batch norm has no variance to divide by.
 
     Raises:
         SettingsError: the loss is no number any more.
@@ -150,7 +150,7 @@ def train_epoch(state: TrainState, batches: Iterable[Batch], task: Classify, *, 
     state.model.train()
     total, samples = torch.zeros((), device=device), 0
     for batch in batches:
-        if len(batch) > 1:
+        if len(_labels(batch)) > 1:
             total += train_step(state, batch.to(device), task) * len(batch)
             samples += len(batch)
     loss = total.item() / max(samples, 1)
@@ -161,7 +161,7 @@ def train_epoch(state: TrainState, batches: Iterable[Batch], task: Classify, *, 
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, batches: Iterable[Batch], task: Classify, *, device: str | torch.device) -> Evaluation:
+def evaluate(model: nn.Module, batches: Iterable[Batch], task: Task, *, device: str | torch.device) -> Evaluation:
     """The model's answers and their loss, in the order of the batches. Under DDP, pass the unwrapped model.
 
     Raises:
@@ -178,9 +178,14 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], task: Classify, *, devi
     return Evaluation(float(task.loss(all_logits, all_labels)), all_logits, all_labels)
 
 
+def figures(evaluation: Evaluation, task: Task) -> dict[str, float]:
+    """The loss of an evaluation, and what the task reads off it."""
+    return {"loss": evaluation.loss, **task.figures(evaluation.logits, evaluation.labels)}
+
+
 def fit(
     state: TrainState,
-    task: Classify,
+    task: Task,
     data: TrainingData,
     settings: OptimizerSettings,
     *,

@@ -1,11 +1,10 @@
-"""The few figures that training itself reads: loss, accuracy, AUROC."""
+"""The few figures that training itself reads."""
 
 import numpy as np
 from jaxtyping import Float, Int64
 from sklearn.metrics import roc_auc_score
 
-from medray.training.fit import Evaluation
-from medray.training.task import Classify
+from medray.pixels.overlap import Confusion
 
 
 def macro_auroc(labels: Int64[np.ndarray, " samples"], probabilities: Float[np.ndarray, "samples classes"]) -> float:
@@ -18,15 +17,39 @@ def macro_auroc(labels: Int64[np.ndarray, " samples"], probabilities: Float[np.n
     return float(np.mean(values)) if values else float("nan")
 
 
-def figures(evaluation: Evaluation, task: Classify) -> dict[str, float]:
-    """Loss, accuracy at the task's threshold and of the most probable class, and macro AUROC of an evaluation."""
-    probabilities = task.probabilities(evaluation.logits)
-    right = task.decide(probabilities) == evaluation.labels
-    auroc = macro_auroc(evaluation.labels.numpy(), probabilities.numpy())
-    likely = probabilities.argmax(dim=1) == evaluation.labels
-    return {
-        "loss": evaluation.loss,
-        "accuracy": float(right.float().mean()),
-        "accuracy_most_probable": float(likely.float().mean()),
-        "auroc": auroc,
-    }
+def pixel_confusion(counts: Int64[np.ndarray, "places classes"], answers: Int64[np.ndarray, " places"]) -> Confusion:
+    """Pixels by true class (rows) and by the answer of their place (columns)."""
+    confusion = np.zeros((counts.shape[1], counts.shape[1]), np.int64)
+    np.add.at(confusion.T, answers, counts)
+    return confusion
+
+
+def pixel_auroc(
+    counts: Int64[np.ndarray, "places classes"], probabilities: Float[np.ndarray, "places classes"]
+) -> float:
+    """`macro_auroc` over the pixels, each with the probabilities of its place."""
+    rest = counts.sum(axis=1, keepdims=True) - counts
+    values = [
+        weighed_auroc(probabilities[:, number], counts[:, number], rest[:, number])
+        for number in range(counts.shape[1])
+        if counts[:, number].any() and rest[:, number].any()
+    ]
+    return float(np.mean(values)) if values else float("nan")
+
+
+def weighed_auroc(
+    scores: Float[np.ndarray, " places"],
+    positives: Int64[np.ndarray, " places"],
+    negatives: Int64[np.ndarray, " places"],
+) -> float:
+    """The share of pairs of a positive and a negative pixel in which the positive scores higher; a tie counts half.
+
+    Args:
+        scores: of each place.
+        positives: how many positive pixels have it.
+        negatives: how many negative ones.
+    """
+    _, place = np.unique(scores, return_inverse=True)
+    ups, downs = (np.bincount(place, weights=count) for count in (positives, negatives))
+    below = np.cumsum(downs) - downs
+    return float((ups * (below + downs / 2)).sum() / (ups.sum() * downs.sum()))

@@ -8,7 +8,7 @@ from medray.archive.identity import keyed_hash
 from medray.archive.labels import join_labels, key_form, read_labels
 from medray.archive.objects import rows_to_table
 from medray.errors import LabelError
-from medray.settings import LabelSettings
+from medray.label_settings import LabelSettings
 from tests.archive.makers import KEY, dicom_bytes, image, index_folder, tar_bytes
 from tests.archive.test_images import encoded
 

@@ -11,7 +11,7 @@ from medray.archive.objects import rows_to_table
 from medray.archive.reading import read_instance
 from medray.archive.rows import INDEX_TAGS
 from medray.errors import LabelError, SampleError
-from medray.settings import LabelSettings
+from medray.label_settings import LabelSettings
 from tests.archive.makers import KEY, dicom_bytes, image, index_folder, tar_bytes
 
 NAMES = {

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from medray.archive.splits import assign_splits, check_no_leak, patient_groups, split_hash
 from medray.errors import LabelError, LeakError, SettingsError
-from medray.settings import SplitSettings
+from medray.label_settings import SplitSettings
 
 KEY = b"k" * 32
 

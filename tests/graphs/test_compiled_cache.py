@@ -38,6 +38,8 @@ import itertools
 import numpy as np
 from medray.graphs import build, collate_kernels, connectivity_kernels, edge_kernels, merge_kernels, run_kernels
 from medray.graphs import blur_kernels, image_kernels, neighbour_kernels, region_kernels, slic_kernels, texture_kernels
+from medray.graphs import node_target_kernels
+from medray.graphs.node_targets import class_counts
 from medray.graphs import volume_connectivity_kernels, volume_region_kernels, volume_slic_kernels
 from medray.graphs.volume_build import build_volume_graph
 from medray.graphs.arrow import collate_arrow, graphs_to_arrow
@@ -51,10 +53,13 @@ for image in (frozen, frozen[:1, ::2], frozen[1:].copy(), frozen[:, :1]):
         graphs = graphs_to_arrow([build.build_region_graph(image, recipe, mask)])
         collate_arrow(graphs, edge_feature_names(recipe))
         collate_arrow(graphs.slice(0, 0))
+    labels, mask = build.superpixel_labels(image, GraphRecipe(regions=9)), np.zeros(image.shape[1:], np.int16)
+    class_counts(labels, mask, 99, 1)
+    class_counts(labels[:, ::-1], mask[:, ::-1], 99, 1)
     for mask in (None, image > 0):
         build_volume_graph(image, (2.0, 1.0, 1.0), GraphRecipe(regions=20), mask)
 modules = (slic_kernels, connectivity_kernels, region_kernels, edge_kernels, texture_kernels, collate_kernels)
-modules += (blur_kernels, image_kernels, merge_kernels, run_kernels, neighbour_kernels)
+modules += (blur_kernels, image_kernels, merge_kernels, run_kernels, neighbour_kernels, node_target_kernels)
 modules += (volume_connectivity_kernels, volume_region_kernels, volume_slic_kernels)
 functions = [item for module in modules for item in vars(module).items() if hasattr(item[1], "signatures")]
 kernels = {name: kernel for name, kernel in functions if type(kernel._cache).__name__ != "NullCache"}

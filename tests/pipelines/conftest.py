@@ -33,7 +33,8 @@ def indexed(ray_local, phantoms, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def training(indexed, phantoms) -> Callable[..., Any]:
     """`training(out, **changed)`: settings of a small training on the phantom archive; `epochs` is one of them."""
-    from medray.settings import LabelSettings, OptimizerSettings, RaySettings, Recipe, TrainSettings
+    from medray.label_settings import LabelSettings
+    from medray.settings import OptimizerSettings, RaySettings, Recipe, TrainSettings
 
     settings = TrainSettings(
         str(indexed),

@@ -10,11 +10,12 @@ import pytest
 
 from medray import cli, storage, tables
 from medray.errors import OutputError, SettingsError
+from medray.label_settings import LabelSettings
 from medray.pipelines import explain as room
 from medray.pipelines.report import report
 from medray.pipelines.score import score
 from medray.pipelines.verify import verify
-from medray.settings import LabelSettings, ReportSettings
+from medray.settings import ReportSettings
 
 ASKED = {"explain": "top", "explain_top": 9}
 

@@ -10,8 +10,9 @@ from sklearn.metrics import roc_auc_score
 
 from medray import storage, tables
 from medray.errors import BundleError, LabelError
+from medray.label_settings import LabelSettings
 from medray.pipelines.report import report
-from medray.settings import LabelSettings, ReportSettings
+from medray.settings import ReportSettings
 from medray.training.bundle import load_bundle, save_bundle
 
 

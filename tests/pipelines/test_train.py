@@ -13,11 +13,12 @@ from PIL import Image
 from medray import storage, tables
 from medray.archive.splits import check_no_leak
 from medray.errors import LabelError, LeakError, OutputError, SettingsError
+from medray.label_settings import LabelSettings
 from medray.network_settings import NetworkSettings
 from medray.pipelines import ranks
 from medray.pipelines.index import index
 from medray.pipelines.train import labelled_rows, train
-from medray.settings import IndexSettings, LabelSettings, TrainSettings
+from medray.settings import IndexSettings, TrainSettings
 from medray.training.bundle import load_bundle
 
 SEED_0 = "bundles/seed-0"

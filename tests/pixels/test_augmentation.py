@@ -11,6 +11,7 @@ from medray.image_settings import LARGEST_ELASTIC, AugmentSettings
 from medray.pixels.augmentation import (
     Augmentation,
     apply_augmentation,
+    augment_mask,
     bend_weights,
     blur_weights,
     draw_augmentation,
@@ -162,3 +163,13 @@ def test_the_image_given_stays_as_it_was_and_the_size_and_type_stay() -> None:
 def test_a_change_out_of_range_is_refused_by_its_flag(name: str, value: float) -> None:
     with pytest.raises(SettingsError, match=rf"--augment\.{name} is"):
         AugmentSettings(**{name: value})
+
+
+def test_a_mask_is_mirrored_turned_and_shifted_as_its_image_and_ends_where_it_ends() -> None:
+    mask = np.arange(16, dtype=np.int16).reshape(4, 4)
+    assert np.array_equal(augment_mask(mask, Augmentation(flips=(True, False))), mask[::-1])
+    quarter = Augmentation(matrix=np.array([[0.0, -1.0], [1.0, 0.0]]))
+    assert np.array_equal(augment_mask(mask, quarter), np.rot90(mask, -1))
+    down = augment_mask(mask, Augmentation(offset=np.array([-0.25, 0.0])))
+    assert np.array_equal(down[1:], mask[:-1]) and (down[0] == -1).all()
+    assert np.array_equal(augment_mask(mask, Augmentation(gamma=2.0, noise=1.0, cut_out=(0.0, 0.0, 0.5))), mask)

@@ -41,8 +41,8 @@ def test_a_crop_is_the_rectangle_of_the_content_in_any_colour() -> None:
     planes = np.zeros((3, 20, 30), np.float32)
     planes[0, 4, 11], planes[2, 9, 25] = 50, 100
     content = steps.content_mask(planes, None, 0.1, Scene())
-    cut, mask = steps.crop_to_content(planes, None, content)
-    assert mask is None and cut.shape == (3, 6, 15) and cut.flags.c_contiguous
+    cut, mask, box = steps.crop_to_content(planes, None, content)
+    assert box == (slice(4, 10), slice(11, 26)) and mask is None and cut.shape == (3, 6, 15) and cut.flags.c_contiguous
     assert (cut[0, 0, 0], cut[2, -1, -1]) == (50, 100)
     nothing = np.zeros((1, 4, 4), np.float32)
     assert steps.crop_to_content(nothing, None, nothing[0] > 0)[0] is nothing
@@ -183,7 +183,7 @@ def test_no_step_reads_padding_or_changes_what_it_was_given(planes: np.ndarray, 
     for hidden in (-2000, 5000):
         given = np.where(mask, planes, np.float32(hidden))
         before = given.copy()
-        after, after_mask = steps.apply_steps(given, mask, ALL_ON, Scene(window=window))
+        after, after_mask, _ = steps.apply_steps(given, mask, ALL_ON, Scene(window=window))
         assert np.array_equal(given, before) and after.dtype == np.float32
         found.append((after[:, after_mask], after_mask))
     assert np.array_equal(found[0][0], found[1][0]) and np.array_equal(found[0][1], found[1][1])
@@ -200,8 +200,8 @@ def test_values_at_the_ends_of_float32_give_numbers_or_are_refused(top: float) -
 
 
 def test_a_mask_that_hides_nothing_changes_nothing() -> None:
-    whole, _ = steps.apply_steps(NOISE, None, ALL_ON, Scene())
-    masked, _ = steps.apply_steps(NOISE, np.ones(NOISE.shape[1:], bool), ALL_ON, Scene())
+    whole, *_ = steps.apply_steps(NOISE, None, ALL_ON, Scene())
+    masked, *_ = steps.apply_steps(NOISE, np.ones(NOISE.shape[1:], bool), ALL_ON, Scene())
     assert np.array_equal(whole, masked)
 
 

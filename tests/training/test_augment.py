@@ -10,11 +10,18 @@ from torchvision.transforms.v2 import functional as tv
 from medray.graphs.arrow import graphs_to_arrow
 from medray.graphs.build import build_region_graph
 from medray.image_settings import AugmentSettings, GraphRecipe
-from medray.pixels.augmentation import Augmentation, apply_augmentation, bend_weights, draw_augmentation
+from medray.pixels.augmentation import Augmentation, apply_augmentation, augment_mask, bend_weights, draw_augmentation
 from medray.samples.batch import Batch
 from medray.samples.collate import graph_inputs
 from medray.settings import Recipe
-from medray.training.augment import augment_batch, augment_graphs, augment_graphs_on, augment_images, draw_batch
+from medray.training.augment import (
+    augment_batch,
+    augment_graphs,
+    augment_graphs_on,
+    augment_images,
+    augment_masks,
+    draw_batch,
+)
 from tests.pixels.test_augmentation import ALL_ON
 
 NAMES = [f"{k}:0" for k in range(64)]
@@ -104,3 +111,48 @@ def test_graphs_made_on_the_device_are_those_of_the_arrays() -> None:
     found, expected = augment_graphs_on(batch, drawn, recipe, "graph"), augment_graphs(batch, drawn, recipe, "graph")
     assert len(found.inputs["x"]) == pytest.approx(len(expected.inputs["x"]), rel=0.01)
     torch.testing.assert_close(found.inputs["x"].mean(0), expected.inputs["x"].mean(0), rtol=0, atol=0.01)
+
+
+MASKS = torch.from_numpy(np.random.default_rng(1).integers(0, 3, (64, 28, 28)))
+
+
+def test_masks_of_tensors_are_those_of_arrays() -> None:
+    """But for places between two pixels, where rounding decides."""
+    drawn = draw_batch(ALL_ON, 0, 0, NAMES)
+    expected = np.stack(
+        [augment_mask(mask.astype(np.int16), one) for mask, one in zip(MASKS.numpy(), drawn, strict=True)]
+    )
+    changed = augment_masks(MASKS, drawn).numpy()
+    assert (changed != expected).mean() < 1e-3 and 0.02 < (expected == -1).mean() < 0.5
+
+
+def test_a_mask_moves_with_its_image() -> None:
+    """An image that is its own mask: what is read inside is the class, but where classes meet."""
+    squares = torch.zeros(64, 1, 28, 28)
+    squares[:, :, 6:20, 8:24] = 1
+    drawn = draw_batch(AugmentSettings(True, True, 30.0, 0.2, 0.1, 0.2, 0.05), 0, 0, NAMES)
+    batch = augment_batch(Batch({"image": squares}, squares[:, 0].long(), NAMES), drawn)
+    image, mask = torch.as_tensor(batch.inputs["image"])[:, 0], batch.labels
+    clear = (image < 0.02) | (image > 0.98)
+    assert clear.float().mean() > 0.8
+    assert torch.equal(mask[clear] == 1, image[clear] > 0.5)
+
+
+@pytest.mark.parametrize("kind", ["graph", "regions"])
+def test_graphs_of_changed_images_have_the_counts_of_their_changed_masks(kind: str) -> None:
+    recipe, names = Recipe(size=28, graph=GraphRecipe(regions=30)), NAMES[:6]
+    batch = Batch({"image": IMAGES[:6, :1].contiguous()}, MASKS[:6], names)
+    drawn = draw_batch(replace(ALL_ON, noise=0.0), 0, 0, names)
+    masks = [augment_mask(mask.astype(np.int16), one) for mask, one in zip(MASKS[:6].numpy(), drawn, strict=True)]
+    expected = np.stack([[(mask == number).sum() for number in range(3)] for mask in masks]).sum(axis=0)
+    here = augment_graphs(batch, drawn, recipe, kind, classes=3)
+    there = augment_graphs_on(batch, drawn, recipe, kind, classes=3)
+    assert here.labels.sum(dim=0).tolist() == expected.tolist()
+    assert here.labels.shape == (len(here.inputs["x"]), 3) and there.labels.shape == (len(there.inputs["x"]), 3)
+    assert (there.labels.sum(dim=0) - here.labels.sum(dim=0)).abs().max() <= 4
+    if kind == "regions":
+        regions = torch.as_tensor(here.inputs["regions"])
+        flat = torch.from_numpy(np.stack(masks)).long()
+        for number in range(3):
+            found = torch.bincount(regions[flat == number], minlength=len(here.labels))
+            assert torch.equal(found, here.labels[:, number])

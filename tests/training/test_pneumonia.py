@@ -20,8 +20,7 @@ from medray.image_settings import GraphRecipe
 from medray.models.catalog import build_model
 from medray.samples.batch import Batch
 from medray.settings import OptimizerSettings
-from medray.training.fit import TrainingData, evaluate, fit, start_training
-from medray.training.measure import figures
+from medray.training.fit import TrainingData, evaluate, figures, fit, start_training
 from medray.training.seeding import seed_everything
 from medray.training.task import Classify, inverse_frequency
 
