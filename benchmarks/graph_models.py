@@ -27,21 +27,25 @@ LEFT_OUT = ("resnet18",)
 TARGET = {"accuracy": 0.88, "auroc": 0.965, "parameters": 100_000}
 
 
+def kept() -> dict[str, Any]:
+    """Rows of earlier runs."""
+    path = RESULTS / "graph_models.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
 def main() -> None:
-    """Train, say each row as soon as it is there, keep the table."""
+    """Train; say and keep each row as soon as it is there."""
     torch.set_num_threads(1)
-    kept, sides = RESULTS / "graph_models.json", chest_sides()
-    found: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
-    table = {name: found[name] for name in MODELS if name in found}
-    optimizer = OptimizerSettings(epochs=10, class_weights=True)
+    sides, optimizer = chest_sides(), OptimizerSettings(epochs=10, class_weights=True)
     for name in sys.argv[1:] or [name for name in MODELS if name not in LEFT_OUT]:
         trial = Trial(name, 28, graph=GRAPH, augment=XRAY, optimizer=optimizer)
         figures = told(name, repeat(trial, sides["train"], {"test": sides["test"]}, SEEDS))
         test = figures.pop("test")
-        table[name] = figures | test
         reached = test["accuracy"] >= TARGET["accuracy"] and test["auroc"] >= TARGET["auroc"]
-        table[name]["reaches_target"] = reached and figures["parameters"] <= TARGET["parameters"]
-    write_result("graph_models", {"target": TARGET, **table})
+        row = figures | test | {"reaches_target": reached and figures["parameters"] <= TARGET["parameters"]}
+        rows = kept() | {name: row}
+        write_result("graph_models", {"target": TARGET, **{name: rows[name] for name in MODELS if name in rows}})
 
 
 if __name__ == "__main__":
