@@ -34,6 +34,7 @@ SIZES = ((512, 400), (224, 196), (28, 81))
 REAL = (400, 1600)
 TURNS, SLOW_TURNS = 12, 3
 BURST, SLOW_S = 6, 0.1
+RUN_S = 0.2
 BUSY = 0.5
 """Load average from which on two cores are not there to be measured."""
 PROPERTIES = (
@@ -148,9 +149,13 @@ def speed(size: int, regions: int) -> dict[str, float | None]:
     return figures
 
 
-def two_threads(size: int, regions: int, builds: int = 4, repeats: int = 40) -> float:
-    """Builds a second of two threads over those of one; least wall times of many short runs in turns."""
+def two_threads(size: int, regions: int, repeats: int = 12) -> float:
+    """Builds a second of two threads over those of one; least wall times of runs in turns.
+
+    A run takes about RUN_S on one thread: in one of a few milliseconds the threads' starts are what is measured.
+    """
     images, recipe = [ellipses(size, seed)[0][None] for seed in range(2)], GraphRecipe(regions=regions)
+    builds = max(1, round(1000 * RUN_S / least_ms({"": lambda: build_region_graph(images[0], recipe)})[""]))
 
     def work(image: np.ndarray, start: threading.Barrier) -> None:
         start.wait()
