@@ -1,0 +1,184 @@
+"""Vessels of the retina (DRIVE) by superpixels whose nodes are classified, beside a small U-Net at the same compute.
+
+    MEDRAY_DATA=… python benchmarks/drive.py [ROW …]
+
+Trained in memory on the 20 training photographs, scored on the 20 of the test, inside the field of view on the full
+grid. A row stands in benchmarks/results/drive.json as soon as it is there, and rows that were not asked for keep their
+figures. Weights of each row's first seed go to a folder of their own; docs/make_vessel_picture.py draws with them.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from benchmarks.drive_graphs import Answers, GraphCache, Reads, graph_batch, pixel_batch, regions_of, training_batches
+from benchmarks.drive_images import Photograph, photographs
+from benchmarks.drive_measures import best_threshold, ceiling, figures, in_view, summary
+from benchmarks.drive_networks import HybridInView, RefinedHybrid, StemAlone, UNetInView, multiplications
+from benchmarks.results_writer import RESULTS, write_result
+from benchmarks.road import data_folder, work_folder
+from medray.graphs.features import edge_feature_names, node_feature_names
+from medray.graphs.node_targets import paint_nodes
+from medray.image_settings import GraphRecipe
+from medray.models.catalog import build_model
+from medray.settings import OptimizerSettings
+from medray.training.fit import start_training, train_epoch
+from medray.training.seeding import seed_everything
+from medray.training.task import Segment
+
+RECIPE = GraphRecipe(regions=8000, compactness=0.3, texture=True)
+WIDTHS = {"node_features": len(node_feature_names(RECIPE)), "edge_features": len(edge_feature_names(RECIPE))}
+STEM = (8, 16)
+UNET = (8, 8, 16, 32, 64, 8)
+TASK = Segment(("none", "vessel"))
+CEILINGS = (500, 2000, 8000, 20000)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is trained, and how.
+
+    Attributes:
+        build: a fresh network.
+        reads: what it is given.
+        answers: what its logits are about.
+        epochs: of 20 steps.
+        seeds: how many trainings.
+        learning_rate: its peak.
+    """
+
+    build: Callable[[], nn.Module]
+    reads: Reads
+    answers: Answers
+    epochs: int
+    seeds: int = 3
+    learning_rate: float = 1e-2
+
+
+def _catalog(name: str) -> Callable[[], nn.Module]:
+    return partial(build_model, name, num_classes=2, task="segment", **WIDTHS)
+
+
+def _hybrid(network: type[nn.Module], **options: Any) -> Callable[[], nn.Module]:
+    return partial(network, *WIDTHS.values(), 2, stem=STEM, **options)
+
+
+ROWS = {
+    "deepsets": Row(_catalog("deepsets"), "graph", "node", 10),
+    "sage": Row(_catalog("sage"), "graph", "node", 10),
+    "gatedgcn": Row(_catalog("gatedgcn"), "graph", "node", 10),
+    "hybrid": Row(_hybrid(HybridInView, answers="node"), "regions", "node", 8),
+    "hybrid, refined": Row(_hybrid(RefinedHybrid), "regions", "pixel", 8),
+    "stem alone": Row(partial(StemAlone, 2, STEM), "windows", "pixel", 20),
+    "unet": Row(partial(UNetInView, 2, UNET), "windows", "pixel", 12),
+    "unet, 4 x": Row(partial(UNetInView, 2, UNET), "windows", "pixel", 48, seeds=1),
+}
+
+
+def train(row: Row, cache: GraphCache, seed: int) -> tuple[nn.Module, float]:
+    """A trained network and the CPU seconds of its training: with those of each graph that it read, built once."""
+    cache.bill()
+    started = time.process_time()
+    seed_everything(seed)
+    settings = OptimizerSettings(epochs=row.epochs, learning_rate=row.learning_rate)
+    state = start_training(row.build(), settings, len(cache.photos), seed=seed)
+    for epoch in range(row.epochs):
+        train_epoch(state, training_batches(cache, row.reads, row.answers, seed, epoch), TASK, device="cpu")
+    return state.model.eval(), time.process_time() - started + cache.bill()
+
+
+@torch.inference_mode()
+def score(row: Row, network: nn.Module, photo: Photograph, recipe: GraphRecipe = RECIPE) -> np.ndarray:
+    """How probable it is that a pixel is of a vessel, float32 (rows, columns); 0 outside the field of view."""
+    if row.reads == "windows":
+        batch, labels = pixel_batch([photo]), None
+    else:
+        regions = regions_of(photo, recipe)
+        batch, labels = graph_batch(photo, regions, recipe, row.reads, row.answers), regions.labels
+    chances = TASK.probabilities(network(**batch.inputs))[:, 1].numpy()
+    if row.answers == "node" and labels is not None:
+        return paint_nodes(labels, chances[:, None])[..., 0]
+    painted = np.zeros(photo.mask.shape, np.float32)
+    painted[photo.view] = chances
+    return painted
+
+
+def run(name: str, cache: GraphCache, test: Sequence[Photograph], work: Path) -> dict[str, Any]:
+    """All seeds of a row; the first one's weights go into the folder."""
+    row, runs, seconds, answers = ROWS[name], [], [], []
+    for seed in range(row.seeds):
+        network, spent = train(row, cache, seed)
+        seconds.append(spent)
+        chosen = best_threshold(*in_view([score(row, network, photo) for photo in cache.photos], cache.photos))
+        started = time.process_time()
+        maps = [score(row, network, photo) for photo in test]
+        answers.append((time.process_time() - started) / len(test))
+        runs.append(figures(*in_view(maps, test), chosen))
+        print(f"{name}, seed {seed}: {spent:.0f} s, {runs[-1]}", flush=True)
+        if seed == 0:
+            save_file(network.state_dict(), work / weights_name(name))
+    one = test[0]
+    if row.reads == "windows":
+        inputs = pixel_batch([one]).inputs
+    else:
+        inputs = graph_batch(one, regions_of(one, RECIPE), RECIPE, row.reads, row.answers).inputs
+    return {
+        **summary(runs),
+        "parameters": sum(weight.numel() for weight in network.parameters()),
+        "multiplications": multiplications(network, inputs),
+        "steps": row.epochs * len(cache.photos),
+        "train_cpu_s": round(float(np.mean(seconds)), 1),
+        "answer_cpu_s": round(float(np.median(answers)), 3),
+    }
+
+
+def weights_name(name: str) -> str:
+    """The file of the weights of a row's first seed."""
+    return f"{name.replace(', ', '-').replace(' ', '-')}.safetensors"
+
+
+def floor(training: Sequence[Photograph], test: Sequence[Photograph]) -> dict[str, Any]:
+    """Darkness against the background as the score: nothing is learned but the threshold."""
+    chosen = best_threshold(*in_view([-photo.image[0] for photo in training], training))
+    return summary([figures(*in_view([-photo.image[0] for photo in test], test), chosen, half=False)])
+
+
+def ceilings(test: Sequence[Photograph]) -> dict[str, Any]:
+    """Of superpixels and of a grid."""
+    recipes = {
+        f"{builder}, {regions}": GraphRecipe(builder=builder, regions=regions, compactness=RECIPE.compactness)
+        for builder in ("superpixel", "grid")
+        for regions in CEILINGS
+    }  # fmt: skip
+    return {name: ceiling(test, recipe) for name, recipe in recipes.items()}
+
+
+def main() -> None:
+    """Run the rows that were asked for, or all."""
+    torch.set_num_threads(1)
+    training, test = (photographs(data_folder(), side) for side in ("training", "test"))
+    cache, work = GraphCache(training, RECIPE), work_folder("drive")
+    print(f"weights: {work}", flush=True)
+    kept = RESULTS / "drive.json"
+    for name in sys.argv[1:] or ("ceilings", "floor", *ROWS):
+        if name in ROWS:
+            row = run(name, cache, test, work)
+        else:
+            row = ceilings(test) if name == "ceilings" else floor(training, test)
+        found = json.loads(kept.read_text()) if kept.exists() else {}  # again: rows may run side by side
+        found[name] = row
+        write_result("drive", {name: found[name] for name in ("ceilings", "floor", *ROWS) if name in found})
+
+
+if __name__ == "__main__":
+    main()
