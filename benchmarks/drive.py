@@ -93,7 +93,9 @@ def train(row: Row, cache: GraphCache, seed: int) -> tuple[nn.Module, float]:
     settings = OptimizerSettings(epochs=row.epochs, learning_rate=row.learning_rate)
     state = start_training(row.build(), settings, len(cache.photos), seed=seed)
     for epoch in range(row.epochs):
-        train_epoch(state, training_batches(cache, row.reads, row.answers, seed, epoch), TASK, device="cpu")
+        train_epoch(
+            state, training_batches(cache, seed, epoch, reads=row.reads, answers=row.answers), TASK, device="cpu"
+        )
     return state.model.eval(), time.process_time() - started + cache.bill()
 
 
@@ -104,7 +106,7 @@ def score(row: Row, network: nn.Module, photo: Photograph, recipe: GraphRecipe =
         batch, labels = pixel_batch([photo]), None
     else:
         regions = regions_of(photo, recipe)
-        batch, labels = graph_batch(photo, regions, recipe, row.reads, row.answers), regions.labels
+        batch, labels = graph_batch(photo, regions, recipe, reads=row.reads, answers=row.answers), regions.labels
     chances = TASK.probabilities(network(**batch.inputs))[:, 1].numpy()
     if row.answers == "node" and labels is not None:
         return paint_nodes(labels, chances[:, None])[..., 0]
@@ -131,7 +133,7 @@ def run(name: str, cache: GraphCache, test: Sequence[Photograph], work: Path) ->
     if row.reads == "windows":
         inputs = pixel_batch([one]).inputs
     else:
-        inputs = graph_batch(one, regions_of(one, RECIPE), RECIPE, row.reads, row.answers).inputs
+        inputs = graph_batch(one, regions_of(one, RECIPE), RECIPE, reads=row.reads, answers=row.answers).inputs
     return {
         **summary(runs),
         "parameters": sum(weight.numel() for weight in network.parameters()),

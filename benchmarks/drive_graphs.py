@@ -78,7 +78,7 @@ def pixel_counts(photos: Sequence[Photograph]) -> torch.Tensor:
     return torch.nn.functional.one_hot(classes, 2)
 
 
-def graph_batch(photo: Photograph, regions: Regions, recipe: GraphRecipe, reads: Reads, answers: Answers) -> Batch:
+def graph_batch(photo: Photograph, regions: Regions, recipe: GraphRecipe, *, reads: Reads, answers: Answers) -> Batch:
     """One photograph as its region graph, with the image beside it where that is read."""
     arrays = collate_arrow(regions.table, edge_feature_names(recipe))
     inputs: Inputs = {**{name: torch.from_numpy(arrays[name]) for name in GRAPH_TENSORS}, "num_graphs": 1}
@@ -97,7 +97,7 @@ def pixel_batch(photos: Sequence[Photograph]) -> Batch:
     return Batch(inputs, pixel_counts(photos), ["window"] * len(photos))
 
 
-def training_batches(cache: GraphCache, reads: Reads, answers: Answers, seed: int, epoch: int) -> Iterator[Batch]:
+def training_batches(cache: GraphCache, seed: int, epoch: int, *, reads: Reads, answers: Answers) -> Iterator[Batch]:
     """As many batches as there are photographs: each once as a whole, or windows of as many at a time."""
     draw = np.random.default_rng([seed, epoch])
     for number in draw.permutation(len(cache.photos)).tolist():
@@ -106,4 +106,4 @@ def training_batches(cache: GraphCache, reads: Reads, answers: Answers, seed: in
             continue
         which = int(draw.integers(SYMMETRIES))
         photo = cache.photos[number].symmetric(which)
-        yield graph_batch(photo, cache.of(number, which), cache.recipe, reads, answers)
+        yield graph_batch(photo, cache.of(number, which), cache.recipe, reads=reads, answers=answers)

@@ -82,7 +82,7 @@ def _network(kind):
 
 @pytest.mark.parametrize(("kind", "answers"), [(HybridInView, "node"), (RefinedHybrid, "pixel")])
 def test_a_hybrid_answers_each_node_or_pixel_and_no_place_outside_the_view(photo, kind, answers):
-    batch = graph_batch(photo, regions_of(photo, RECIPE), RECIPE, "regions", answers)
+    batch = graph_batch(photo, regions_of(photo, RECIPE), RECIPE, reads="regions", answers=answers)
     network = _network(kind).eval()
     logits = network(**batch.inputs)
     assert logits.shape == batch.labels.shape
@@ -93,7 +93,7 @@ def test_a_hybrid_answers_each_node_or_pixel_and_no_place_outside_the_view(photo
 
 
 def test_the_refined_hybrid_answers_pixels_in_raster_order(photo):
-    batch = graph_batch(photo, regions_of(photo, RECIPE), RECIPE, "regions", "pixel")
+    batch = graph_batch(photo, regions_of(photo, RECIPE), RECIPE, reads="regions", answers="pixel")
     network = _network(RefinedHybrid).eval()
     torch.nn.init.zeros_(network.from_region.weight)
     torch.nn.init.zeros_(network.from_region.bias)
@@ -115,8 +115,8 @@ def test_multiplications_are_those_of_the_convolutions(photo):
 
 def test_an_epoch_has_each_photograph_once_and_bills_what_others_built(photo):
     cache = GraphCache([photo, photo.symmetric(1)], RECIPE)
-    batches = list(training_batches(cache, "graph", "node", 0, 0))
+    batches = list(training_batches(cache, 0, 0, reads="graph", answers="node"))
     assert len(batches) == 2 and cache.bill() == 0
-    again = list(training_batches(cache, "graph", "node", 0, 0))
+    again = list(training_batches(cache, 0, 0, reads="graph", answers="node"))
     torch.testing.assert_close(again[0].labels, batches[0].labels)
     assert cache.bill() > 0 and cache.bill() == 0
