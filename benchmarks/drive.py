@@ -10,7 +10,7 @@ figures. Weights of each row's first seed go to a folder of their own; docs/make
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from medray.graphs.features import edge_feature_names, node_feature_names
 from medray.graphs.node_targets import paint_nodes
 from medray.image_settings import GraphRecipe
 from medray.models.catalog import build_model
+from medray.samples.batch import Inputs
 from medray.settings import OptimizerSettings
 from medray.training.fit import start_training, train_epoch
 from medray.training.seeding import seed_everything
@@ -77,9 +78,9 @@ ROWS = {
     "deepsets": Row(_catalog("deepsets"), "graph", "node", 10),
     "sage": Row(_catalog("sage"), "graph", "node", 10),
     "gatedgcn": Row(_catalog("gatedgcn"), "graph", "node", 10),
-    "hybrid": Row(_hybrid(HybridInView, answers="node"), "regions", "node", 8),
-    "hybrid, refined": Row(_hybrid(RefinedHybrid), "regions", "pixel", 8),
-    "stem alone": Row(partial(StemAlone, 2, STEM), "windows", "pixel", 20),
+    "hybrid": Row(_hybrid(HybridInView, answers="node"), "regions", "node", 5),
+    "hybrid, refined": Row(_hybrid(RefinedHybrid), "regions", "pixel", 5),
+    "stem alone": Row(partial(StemAlone, 2, STEM), "windows", "pixel", 6),
     "unet": Row(partial(UNetInView, 2, UNET), "windows", "pixel", 12),
     "unet, 4 x": Row(partial(UNetInView, 2, UNET), "windows", "pixel", 48, seeds=1),
 }
@@ -115,8 +116,8 @@ def score(row: Row, network: nn.Module, photo: Photograph, recipe: GraphRecipe =
     return painted
 
 
-def run(name: str, cache: GraphCache, test: Sequence[Photograph], work: Path) -> dict[str, Any]:
-    """All seeds of a row; the first one's weights go into the folder."""
+def run(name: str, cache: GraphCache, test: Sequence[Photograph], work: Path) -> Iterator[dict[str, Any]]:
+    """A row after each of its seeds; the first one's weights go into the folder."""
     row, runs, seconds, answers = ROWS[name], [], [], []
     for seed in range(row.seeds):
         network, spent = train(row, cache, seed)
@@ -129,19 +130,20 @@ def run(name: str, cache: GraphCache, test: Sequence[Photograph], work: Path) ->
         print(f"{name}, seed {seed}: {spent:.0f} s, {runs[-1]}", flush=True)
         if seed == 0:
             save_file(network.state_dict(), work / weights_name(name))
-    one = test[0]
+        yield {
+            **summary(runs),
+            "parameters": sum(weight.numel() for weight in network.parameters()),
+            "multiplications": multiplications(network, _inputs(row, test[0])),
+            "steps": row.epochs * len(cache.photos),
+            "train_cpu_s": round(float(np.mean(seconds)), 1),
+            "answer_cpu_s": round(float(np.median(answers)), 3),
+        }
+
+
+def _inputs(row: Row, photo: Photograph) -> Inputs:
     if row.reads == "windows":
-        inputs = pixel_batch([one]).inputs
-    else:
-        inputs = graph_batch(one, regions_of(one, RECIPE), RECIPE, reads=row.reads, answers=row.answers).inputs
-    return {
-        **summary(runs),
-        "parameters": sum(weight.numel() for weight in network.parameters()),
-        "multiplications": multiplications(network, inputs),
-        "steps": row.epochs * len(cache.photos),
-        "train_cpu_s": round(float(np.mean(seconds)), 1),
-        "answer_cpu_s": round(float(np.median(answers)), 3),
-    }
+        return pixel_batch([photo]).inputs
+    return graph_batch(photo, regions_of(photo, RECIPE), RECIPE, reads=row.reads, answers=row.answers).inputs
 
 
 def weights_name(name: str) -> str:
@@ -171,15 +173,20 @@ def main() -> None:
     training, test = (photographs(data_folder(), side) for side in ("training", "test"))
     cache, work = GraphCache(training, RECIPE), work_folder("drive")
     print(f"weights: {work}", flush=True)
-    kept = RESULTS / "drive.json"
     for name in sys.argv[1:] or ("ceilings", "floor", *ROWS):
         if name in ROWS:
-            row = run(name, cache, test, work)
+            for row in run(name, cache, test, work):
+                keep(name, row)
         else:
-            row = ceilings(test) if name == "ceilings" else floor(training, test)
-        found = json.loads(kept.read_text()) if kept.exists() else {}  # again: rows may run side by side
-        found[name] = row
-        write_result("drive", {name: found[name] for name in ("ceilings", "floor", *ROWS) if name in found})
+            keep(name, ceilings(test) if name == "ceilings" else floor(training, test))
+
+
+def keep(name: str, row: dict[str, Any]) -> None:
+    """Write a row beside those that are there by now: rows may run side by side."""
+    kept = RESULTS / "drive.json"
+    found = json.loads(kept.read_text()) if kept.exists() else {}
+    found[name] = row
+    write_result("drive", {name: found[name] for name in ("ceilings", "floor", *ROWS) if name in found})
 
 
 if __name__ == "__main__":

@@ -28,14 +28,14 @@ RIGHT, MISSED, ADDED, NOTHING = (255, 255, 255), (238, 66, 102), (59, 172, 236),
 
 
 def branch(draw: ImageDraw.ImageDraw, place: np.ndarray, angle: float, width: float, dice: np.random.Generator) -> None:
-    """A vessel that bends, thins and forks, each fork thinner than what it left, down to 1.2 pixels."""
-    while width > 1.2 and np.all((place > -20) & (place < SIZE + 20)):
+    """A vessel that bends, thins and forks, each fork thinner than what it left, down to 0.9 pixels."""
+    while width > 0.9 and np.all((place > -20) & (place < SIZE + 20)):
         angle += dice.normal(0, 0.12)
         end = place + 4 * np.array([np.cos(angle), np.sin(angle)])
         line = (*(FINER * place), *(FINER * end))
         draw.line(line, fill=255, width=max(round(FINER * width), 1))
         place, width = end, width * 0.996
-        if dice.random() < 0.045:
+        if dice.random() < 0.09:
             branch(
                 draw, place, angle + dice.choice([-1, 1]) * dice.uniform(0.4, 1.0), width * dice.uniform(0.4, 0.8), dice
             )
@@ -57,7 +57,7 @@ def retina(seed: int) -> tuple[np.ndarray, Photograph]:
     rows, columns = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
     view = np.hypot(rows, columns) < 0.47 * SIZE
     light = 110 - 60 * np.hypot(rows, columns) / SIZE + 12 * _field(dice, 40)
-    green = light - 28 * ndimage.gaussian_filter(cover, 1.0) + 3 * _field(dice, 1.0) + 2 * _field(dice, 3)
+    green = light - 22 * ndimage.gaussian_filter(cover, 1.0) + 3 * _field(dice, 1.0) + 2 * _field(dice, 3)
     green = np.where(view, green.clip(0, 255), 0).astype(np.float32)
     return green, Photograph(flattened(green, view), np.where(view, cover >= 0.5, -1).astype(np.int16))
 
