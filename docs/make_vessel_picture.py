@@ -34,8 +34,8 @@ def branch(draw: ImageDraw.ImageDraw, place: np.ndarray, angle: float, width: fl
         end = place + 4 * np.array([np.cos(angle), np.sin(angle)])
         line = (*(FINER * place), *(FINER * end))
         draw.line(line, fill=255, width=max(round(FINER * width), 1))
-        place, width = end, width * 0.996
-        if dice.random() < 0.09:
+        place, width = end, width - 0.02
+        if dice.random() < 0.06:
             branch(
                 draw, place, angle + dice.choice([-1, 1]) * dice.uniform(0.4, 1.0), width * dice.uniform(0.4, 0.8), dice
             )
@@ -72,7 +72,7 @@ def _field(dice: np.random.Generator, sigma: float) -> np.ndarray:
 def judged(chances: np.ndarray, photo: Photograph) -> np.ndarray:
     """Colours: vessel found (white), missed (red), said where none is (blue)."""
     said, true = chances >= 0.5, photo.mask == 1
-    colours = np.zeros((*said.shape, 3), np.uint8)
+    colours = np.full((*said.shape, 3), NOTHING, np.uint8)
     for which, colour in ((said & true, RIGHT), (~said & true, MISSED), (said & ~true & photo.view, ADDED)):
         colours[which] = colour
     return colours
@@ -83,8 +83,8 @@ def main() -> None:
     folder = Path(os.environ.get("MEDRAY_WORK", ""))
     if not (folder / weights_name(SHOWN[0])).exists():
         sys.exit("No weights in $MEDRAY_WORK: run benchmarks/drive.py with the same MEDRAY_WORK first.")
-    green, photo = retina(seed=3)
-    part = (slice(200, 200 + CROP), slice(200, 200 + CROP))
+    green, photo = retina(seed=0)
+    part = (slice(170, 170 + CROP), slice(200, 200 + CROP))
     panels = {"generated image": green[part], "truth": np.where(photo.mask[part] == 1, 255, 0)}
     for name in SHOWN:
         network = ROWS[name].build()

@@ -6,6 +6,7 @@ from benchmarks.drive_graphs import GraphCache, graph_batch, pixel_batch, region
 from benchmarks.drive_images import Photograph, flattened, random_windows
 from benchmarks.drive_measures import best_threshold, ceiling, confusion_at, figures, in_view, summary
 from benchmarks.drive_networks import HybridInView, RefinedHybrid, StemAlone, UNetInView, multiplications
+from docs.make_vessel_picture import ADDED, MISSED, NOTHING, RIGHT, judged, main
 from medray.graphs.features import edge_feature_names, node_feature_names
 from medray.image_settings import GraphRecipe
 
@@ -120,3 +121,16 @@ def test_an_epoch_has_each_photograph_once_and_bills_what_others_built(photo):
     again = list(training_batches(cache, 0, 0, reads="graph", answers="node"))
     torch.testing.assert_close(again[0].labels, batches[0].labels)
     assert cache.bill() > 0 and cache.bill() == 0
+
+
+def test_the_picture_tells_found_missed_and_added_pixels_apart():
+    mask = np.array([[1, 1, 0, 0, -1]], np.int16)
+    photo = Photograph(np.zeros((1, 1, 5), np.float32), mask)
+    chances = np.array([[0.9, 0.1, 0.9, 0.1, 0.9]])
+    assert judged(chances, photo)[0].tolist() == [list(one) for one in (RIGHT, MISSED, ADDED, NOTHING, NOTHING)]
+
+
+def test_the_picture_is_not_drawn_without_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDRAY_WORK", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"run benchmarks/drive\.py with the same MEDRAY_WORK"):
+        main()
