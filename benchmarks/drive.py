@@ -38,7 +38,10 @@ from medray.training.seeding import seed_everything
 from medray.training.task import Segment
 
 RECIPE = GraphRecipe(regions=8000, compactness=0.3, texture=True)
-WIDTHS = {"node_features": len(node_feature_names(RECIPE)), "edge_features": len(edge_feature_names(RECIPE))}
+WIDTHS: dict[str, Any] = {
+    "node_features": len(node_feature_names(RECIPE)),
+    "edge_features": len(edge_feature_names(RECIPE)),
+}
 STEM = (8, 16)
 UNET = (8, 8, 16, 32, 64, 8)
 TASK = Segment(("none", "vessel"))
@@ -81,6 +84,7 @@ ROWS = {
     "hybrid": Row(_hybrid(HybridInView, answers="node"), "regions", "node", 5),
     "hybrid, refined": Row(_hybrid(RefinedHybrid), "regions", "pixel", 5),
     "stem alone": Row(partial(StemAlone, 2, STEM), "windows", "pixel", 6),
+    "unet, short": Row(partial(UNetInView, 2, UNET), "windows", "pixel", 4),
     "unet": Row(partial(UNetInView, 2, UNET), "windows", "pixel", 12),
     "unet, 4 x": Row(partial(UNetInView, 2, UNET), "windows", "pixel", 48, seeds=1),
 }

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
-from monai.networks.nets import BasicUNet
+from monai.networks.nets.basic_unet import BasicUNet
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -38,10 +38,12 @@ class HybridInView(HybridNet):
 class RefinedHybrid(HybridNet):
     """`hybrid` that answers for pixels: the embedding of its region stands beside each pixel's own map of the stem."""
 
-    def __init__(self, node_features: int, edge_features: int, num_classes: int, **options: Any) -> None:
-        super().__init__(node_features, edge_features, num_classes, answers="node", **options)
-        width, channels = self.head[-1].in_features, self.stem[-1].conv.out_channels
-        self.head = nn.Identity()
+    def __init__(
+        self, node_features: int, edge_features: int, num_classes: int, *, stem: tuple[int, ...], **options: Any
+    ) -> None:
+        super().__init__(node_features, edge_features, num_classes, stem=stem, answers="node", **options)
+        width, channels = options.get("width", self.default_width), stem[-1]
+        self.head = nn.Sequential()  # nodes are not answered for
         self.from_region = nn.Linear(width, channels)
         self.from_pixel = nn.Linear(channels, channels)
         self.answer = nn.Linear(channels, num_classes)
