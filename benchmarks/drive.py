@@ -8,22 +8,32 @@ figures. Weights of each row's first seed go to a folder of their own; docs/make
 """
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
-from benchmarks.drive_graphs import Answers, GraphCache, Reads, graph_batch, pixel_batch, regions_of, training_batches
+from benchmarks.drive_graphs import (
+    Answers,
+    GraphCache,
+    Reads,
+    Regions,
+    graph_batch,
+    pixel_batch,
+    regions_of,
+    training_batches,
+)
 from benchmarks.drive_images import Photograph, photographs
-from benchmarks.drive_measures import best_threshold, ceiling, figures, in_view, summary
+from benchmarks.drive_measures import HALF, best_threshold, ceiling, figures, in_view, recalls, summary
 from benchmarks.drive_networks import HybridInView, RefinedHybrid, StemAlone, UNetInView, multiplications
 from benchmarks.results_writer import RESULTS, write_result
 from benchmarks.road import data_folder, work_folder
@@ -31,7 +41,7 @@ from medray.graphs.features import edge_feature_names, node_feature_names
 from medray.graphs.node_targets import paint_nodes
 from medray.image_settings import GraphRecipe
 from medray.models.catalog import build_model
-from medray.samples.batch import Inputs
+from medray.samples.batch import Batch, Inputs
 from medray.settings import OptimizerSettings
 from medray.training.fit import start_training, train_epoch
 from medray.training.seeding import seed_everything
@@ -59,6 +69,7 @@ class Row:
         epochs: of 20 steps.
         seeds: how many trainings.
         learning_rate: its peak.
+        recipe: of the region graphs.
     """
 
     build: Callable[[], nn.Module]
@@ -67,6 +78,7 @@ class Row:
     epochs: int
     seeds: int = 3
     learning_rate: float = 1e-2
+    recipe: GraphRecipe = RECIPE
 
 
 def _catalog(name: str) -> Callable[[], nn.Module]:
@@ -80,6 +92,7 @@ def _hybrid(network: type[nn.Module], **options: Any) -> Callable[[], nn.Module]
 ROWS = {
     "deepsets": Row(_catalog("deepsets"), "graph", "node", 10),
     "sage": Row(_catalog("sage"), "graph", "node", 10),
+    "sage, 20,000": Row(_catalog("sage"), "graph", "node", 10, recipe=replace(RECIPE, regions=20000)),
     "gatedgcn": Row(_catalog("gatedgcn"), "graph", "node", 10),
     "hybrid": Row(_hybrid(HybridInView, answers="node"), "regions", "node", 5),
     "hybrid, refined": Row(_hybrid(RefinedHybrid), "regions", "pixel", 5),
@@ -88,6 +101,7 @@ ROWS = {
     "unet": Row(partial(UNetInView, 2, UNET), "windows", "pixel", 12),
     "unet, 4 x": Row(partial(UNetInView, 2, UNET), "windows", "pixel", 48, seeds=1),
 }
+NAMES = ("ceilings", "floor", *ROWS, "widths")
 
 
 def train(row: Row, cache: GraphCache, seed: int) -> tuple[nn.Module, float]:
@@ -105,13 +119,13 @@ def train(row: Row, cache: GraphCache, seed: int) -> tuple[nn.Module, float]:
 
 
 @torch.inference_mode()
-def score(row: Row, network: nn.Module, photo: Photograph, recipe: GraphRecipe = RECIPE) -> np.ndarray:
+def score(row: Row, network: nn.Module, photo: Photograph) -> np.ndarray:
     """How probable it is that a pixel is of a vessel, float32 (rows, columns); 0 outside the field of view."""
     if row.reads == "windows":
         batch, labels = pixel_batch([photo]), None
     else:
-        regions = regions_of(photo, recipe)
-        batch, labels = graph_batch(photo, regions, recipe, reads=row.reads, answers=row.answers), regions.labels
+        regions = regions_of(photo, row.recipe)
+        batch, labels = _graphs(row, photo, regions), regions.labels
     chances = TASK.probabilities(network(**batch.inputs))[:, 1].numpy()
     if row.answers == "node" and labels is not None:
         return paint_nodes(labels, chances[:, None])[..., 0]
@@ -147,12 +161,16 @@ def run(name: str, cache: GraphCache, test: Sequence[Photograph], work: Path) ->
 def _inputs(row: Row, photo: Photograph) -> Inputs:
     if row.reads == "windows":
         return pixel_batch([photo]).inputs
-    return graph_batch(photo, regions_of(photo, RECIPE), RECIPE, reads=row.reads, answers=row.answers).inputs
+    return _graphs(row, photo, regions_of(photo, row.recipe)).inputs
+
+
+def _graphs(row: Row, photo: Photograph, regions: Regions) -> Batch:
+    return graph_batch(photo, regions, row.recipe, reads=row.reads, answers=row.answers)
 
 
 def weights_name(name: str) -> str:
     """The file of the weights of a row's first seed."""
-    return f"{name.replace(', ', '-').replace(' ', '-')}.safetensors"
+    return re.sub(r"\W+", "-", name) + ".safetensors"
 
 
 def floor(training: Sequence[Photograph], test: Sequence[Photograph]) -> dict[str, Any]:
@@ -171,18 +189,33 @@ def ceilings(test: Sequence[Photograph]) -> dict[str, Any]:
     return {name: ceiling(test, recipe) for name, recipe in recipes.items()}
 
 
+def widths(test: Sequence[Photograph], work: Path) -> dict[str, Any]:
+    """Recall of thin vessels and of the others at 0.5, by the first seed of each row whose weights are there."""
+    found = {}
+    for name, row in ROWS.items():
+        if (work / weights_name(name)).exists():
+            network = row.build()
+            network.load_state_dict(load_file(work / weights_name(name)))
+            found[name] = recalls([score(row, network.eval(), photo) >= HALF for photo in test], test)
+    return found
+
+
 def main() -> None:
     """Run the rows that were asked for, or all."""
     torch.set_num_threads(1)
     training, test = (photographs(data_folder(), side) for side in ("training", "test"))
-    cache, work = GraphCache(training, RECIPE), work_folder("drive")
+    caches = {recipe: GraphCache(training, recipe) for recipe in {row.recipe for row in ROWS.values()}}
+    work = work_folder("drive")
     print(f"weights: {work}", flush=True)
-    for name in sys.argv[1:] or ("ceilings", "floor", *ROWS):
-        if name in ROWS:
-            for row in run(name, cache, test, work):
-                keep(name, row)
-        else:
-            keep(name, ceilings(test) if name == "ceilings" else floor(training, test))
+    others = {
+        "ceilings": lambda: ceilings(test),
+        "floor": lambda: floor(training, test),
+        "widths": lambda: widths(test, work),
+    }
+    for name in sys.argv[1:] or NAMES:
+        found = run(name, caches[ROWS[name].recipe], test, work) if name in ROWS else [others[name]()]
+        for row in found:
+            keep(name, row)
 
 
 def keep(name: str, row: dict[str, Any]) -> None:
@@ -190,7 +223,7 @@ def keep(name: str, row: dict[str, Any]) -> None:
     kept = RESULTS / "drive.json"
     found = json.loads(kept.read_text()) if kept.exists() else {}
     found[name] = row
-    write_result("drive", {name: found[name] for name in ("ceilings", "floor", *ROWS) if name in found})
+    write_result("drive", {name: found[name] for name in NAMES if name in found})
 
 
 if __name__ == "__main__":

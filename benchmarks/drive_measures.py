@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from benchmarks.drive_images import Photograph
 from medray.graphs.build import superpixel_labels
-from medray.graphs.node_targets import achievable, class_counts, class_shares
+from medray.graphs.node_targets import achievable, class_counts, class_shares, paint_nodes
 from medray.image_settings import GraphRecipe
 from medray.pixels.overlap import accuracy_of, dice_of
 from medray.training.measure import weighed_auroc
@@ -48,6 +49,24 @@ def figures(scores: np.ndarray, truth: np.ndarray, chosen: float, *, half: bool 
     return found
 
 
+def thin(mask: np.ndarray) -> np.ndarray:
+    """Vessel pixels where the vessel is at most 2 pixels wide, those in no 3 x 3 square of it: bool, as `mask`."""
+    vessels = mask == 1
+    narrow: np.ndarray = vessels & ~ndimage.binary_opening(vessels, np.ones((3, 3)))
+    return narrow
+
+
+def recalls(said: Sequence[np.ndarray], photos: Sequence[Photograph]) -> dict[str, float]:
+    """Share of the pixels of thin vessels, and of the others, that are said to be vessel (bool maps)."""
+    found, there = np.zeros(2), np.zeros(2)
+    for one, photo in zip(said, photos, strict=True):
+        narrow = thin(photo.mask)
+        for place, which in enumerate((narrow, (photo.mask == 1) & ~narrow)):
+            found[place] += (one & which).sum()
+            there[place] += which.sum()
+    return dict(zip(("thin", "others"), np.round(found / there, 4).tolist(), strict=True))
+
+
 def summary(runs: Sequence[dict[str, float]]) -> dict[str, Any]:
     """Of each figure the mean over the seeds, Student's interval, and every seed's own."""
     found: dict[str, Any] = {"seeds": len(runs)}
@@ -67,7 +86,7 @@ def ceiling(photos: Sequence[Photograph], recipe: GraphRecipe) -> dict[str, Any]
     for photo in photos:
         labels = superpixel_labels(photo.image, recipe, photo.view)
         counts.append(class_counts(labels, photo.mask, int(labels.max()) + 1, 2))
-        maps.append(class_shares(counts[-1])[labels, 1])
+        maps.append(paint_nodes(labels, class_shares(counts[-1]))[..., 1])
     majority = achievable(np.concatenate(counts))
     scores, truth = in_view(maps, photos)
     best = figures(scores, truth, best_threshold(scores, truth), half=False)
@@ -77,4 +96,5 @@ def ceiling(photos: Sequence[Photograph], recipe: GraphRecipe) -> dict[str, Any]
         "dice": round(majority.dice[1], 4),
         "dice_of_the_best_threshold": round(best["dice_chosen"], 4),
         "auroc_of_shares": round(best["auroc"], 4),
+        "recall": recalls([one > HALF for one in maps], photos),
     }

@@ -4,7 +4,7 @@ import torch
 
 from benchmarks.drive_graphs import GraphCache, graph_batch, pixel_batch, regions_of, training_batches
 from benchmarks.drive_images import Photograph, flattened, random_windows
-from benchmarks.drive_measures import best_threshold, ceiling, confusion_at, figures, in_view, summary
+from benchmarks.drive_measures import best_threshold, ceiling, confusion_at, figures, in_view, recalls, summary, thin
 from benchmarks.drive_networks import HybridInView, RefinedHybrid, StemAlone, UNetInView, multiplications
 from docs.make_vessel_picture import ADDED, MISSED, NOTHING, RIGHT, judged, main
 from medray.graphs.features import edge_feature_names, node_feature_names
@@ -45,6 +45,16 @@ def test_only_the_field_of_view_counts():
     mask = np.array([[1, -1], [0, 0]], np.int16)
     scores, truth = in_view([np.array([[0.5, 9.0], [0.25, 0.75]])], [Photograph(np.zeros((1, 2, 2), np.float32), mask)])
     assert scores.tolist() == [0.5, 0.25, 0.75] and truth.tolist() == [True, False, False]
+
+
+def test_a_line_of_two_pixels_is_thin_and_one_of_three_is_not():
+    mask = np.zeros((12, 12), np.int16)
+    mask[1:3], mask[6:9], mask[11] = 1, 1, -1
+    assert thin(mask).sum(axis=1).tolist() == [0, 12, 12] + [0] * 9
+    said = np.zeros((12, 12), bool)
+    said[2:, :8] = True
+    photo = Photograph(np.zeros((1, 12, 12), np.float32), mask)
+    assert recalls([said], [photo]) == {"thin": round(8 / 24, 4), "others": round(24 / 36, 4)}
 
 
 def test_seeds_make_a_mean_and_an_interval():
