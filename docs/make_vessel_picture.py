@@ -17,12 +17,16 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 from scipy import ndimage
 
-from benchmarks.drive import ROWS, score, weights_name
+from benchmarks.drive import RECIPE, ROWS, score, weights_name
+from benchmarks.drive_graphs import regions_of
 from benchmarks.drive_images import Photograph, flattened
 from docs.make_pictures import PICTURES
+from medray.graphs.node_targets import majority, paint_classes
 
-SIZE, CROP, FINER = 584, 200, 4
-"""Pixels of the image and of what is shown of it; the tree is drawn so many times finer."""
+SIZE, FINER = 584, 4
+"""Pixels of the image's side; its vessels are drawn so many times finer."""
+TOP, LEFT, CROP = 250, 290, 120
+"""What is shown of it."""
 SHOWN = ("gatedgcn", "hybrid, refined", "unet")
 RIGHT, MISSED, ADDED, NOTHING = (255, 255, 255), (238, 66, 102), (59, 172, 236), (0, 0, 0)
 
@@ -57,9 +61,10 @@ def retina(seed: int) -> tuple[np.ndarray, Photograph]:
     rows, columns = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
     view = np.hypot(rows, columns) < 0.47 * SIZE
     light = 110 - 60 * np.hypot(rows, columns) / SIZE + 12 * _field(dice, 40)
-    green = light - 22 * ndimage.gaussian_filter(cover, 1.0) + 3 * _field(dice, 1.0) + 2 * _field(dice, 3)
+    seen = ndimage.gaussian_filter(cover, 1.0)
+    green = light - 22 * seen + 1.5 * _field(dice, 1.0) + 1.2 * _field(dice, 3)
     green = np.where(view, green.clip(0, 255), 0).astype(np.float32)
-    return green, Photograph(flattened(green, view), np.where(view, cover >= 0.5, -1).astype(np.int16))
+    return green, Photograph(flattened(green, view), np.where(view, seen >= 0.35, -1).astype(np.int16))
 
 
 def _field(dice: np.random.Generator, sigma: float) -> np.ndarray:
@@ -84,16 +89,16 @@ def main() -> None:
     if not (folder / weights_name(SHOWN[0])).exists():
         sys.exit("No weights in $MEDRAY_WORK: run benchmarks/drive.py with the same MEDRAY_WORK first.")
     green, photo = retina(seed=0)
-    part = (slice(170, 170 + CROP), slice(200, 200 + CROP))
+    part = (slice(TOP, TOP + CROP), slice(LEFT, LEFT + CROP))
     panels = {"generated image": green[part], "truth": np.where(photo.mask[part] == 1, 255, 0)}
+    regions = regions_of(photo, RECIPE)
+    best = paint_classes(regions.labels, majority(regions.counts))
+    panels[f"best answers of {len(regions.counts):,} regions"] = judged(best.astype(float), photo)[part]
     for name in SHOWN:
         network = ROWS[name].build()
         network.load_state_dict(load_file(folder / weights_name(name)))
-        chances = score(ROWS[name], network.eval(), photo)
-        both = 2 * ((chances >= 0.5) & (photo.mask == 1)).sum()
-        dice = both / ((chances >= 0.5).sum() + (photo.mask == 1).sum())
-        panels[f"{name}: Dice {dice:.2f}"] = judged(chances, photo)[part]
-    figure = Figure(figsize=(2.4 * len(panels), 2.6), layout="constrained")
+        panels[name] = judged(score(ROWS[name], network.eval(), photo), photo)[part]
+    figure = Figure(figsize=(2.2 * len(panels), 2.4), layout="constrained")
     for axes, (title, panel) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         axes.imshow(panel, cmap="gray", interpolation="nearest")
         axes.set_title(title, fontsize=8)
