@@ -36,6 +36,17 @@ def add_scaled(line: Any, before: Any, after: Any, weight: Any) -> None:
         line[index] += weight * (before[index] + after[index])
 
 
+@borrowing
+def blur_line(line: Any, weights: Any, out: Any) -> None:
+    """Symmetric filter along a float32 line, which goes on beyond `out` by the filter's radius at both ends."""
+    columns, radius = len(out), len(weights) - 1
+    out[:] = 0
+    for step in range(radius + 1):
+        weight = weights[step] if step else weights[0] * np.float32(0.5)
+        before, after = line[radius - step : radius - step + columns], line[radius + step : radius + step + columns]
+        add_scaled(out, before, after, weight)
+
+
 @kernel
 def blur(image: Any, weights: Any, out: Any) -> None:
     """Separable symmetric filter; the image goes on at its edges with its last value.
@@ -86,9 +97,4 @@ def _blur_rows(image: Any, weights: Any, line: Any, out: Any) -> None:
             add_scaled(inner, image[max(row - step, 0)], image[min(row + step, rows - 1)], weight)
         line[:radius] = inner[0]
         line[radius + columns :] = inner[columns - 1]
-        target = out[row]
-        target[:] = 0
-        for step in range(radius + 1):
-            weight = weights[step] if step else weights[0] * np.float32(0.5)
-            before, after = line[radius - step : radius - step + columns], line[radius + step : radius + step + columns]
-            add_scaled(target, before, after, weight)
+        blur_line(line, weights, out[row])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from medray.graphs.blur_kernels import add_scaled
+from medray.graphs.blur_kernels import add_scaled, blur_line
 from medray.graphs.compiled import borrowing, inner, kernel
 from medray.graphs.slic_kernels import assign_centre
 
@@ -45,12 +45,7 @@ def blur_columns(lines: Any, weights: Any, out: Any) -> None:
         wide[radius : radius + columns] = lines[row]
         wide[:radius] = lines[row, 0]
         wide[radius + columns :] = lines[row, columns - 1]
-        target = out[row]
-        target[:] = 0
-        for step in range(radius + 1):
-            weight = weights[step] if step else weights[0] * np.float32(0.5)
-            before, after = wide[radius - step : radius - step + columns], wide[radius + step : radius + step + columns]
-            add_scaled(target, before, after, weight)
+        blur_line(wide, weights, out[row])
 
 
 @borrowing
