@@ -11,9 +11,7 @@ from jaxtyping import Float, Float32, Int16, Int32
 
 from medray.graphs.node_target_kernels import count_classes
 from medray.pixels.overlap import accuracy_of, dice_of
-
-IGNORED = -1
-"""In a mask: the pixel counts nowhere (outside the field of view, padding)."""
+from medray.pixels.placement import NOWHERE
 
 Labels = Int32[np.ndarray, "rows columns"]
 ClassMask = Int16[np.ndarray, "rows columns"]
@@ -51,7 +49,7 @@ def _flat(array: np.ndarray) -> np.ndarray:
 def majority(counts: Counts) -> Int32[np.ndarray, " nodes"]:
     """The commonest class of each node, the lowest number of equally common ones; -1 where no pixel counts."""
     commonest: Int32[np.ndarray, " nodes"] = counts.argmax(axis=1).astype(np.int32)
-    commonest[counts.sum(axis=1) == 0] = IGNORED
+    commonest[counts.sum(axis=1) == 0] = NOWHERE
     return commonest
 
 
@@ -72,7 +70,7 @@ def paint_nodes(
 
 def paint_classes(labels: Labels, answers: Int32[np.ndarray, " nodes"]) -> ClassMask:
     """The class number of each pixel's node; -1 where a pixel is in no node."""
-    painted: ClassMask = np.where(labels >= 0, answers[labels], IGNORED).astype(np.int16)
+    painted: ClassMask = np.where(labels >= 0, answers[labels], NOWHERE).astype(np.int16)
     return painted
 
 

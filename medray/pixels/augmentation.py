@@ -12,6 +12,7 @@ from jaxtyping import Float32, Float64, Int16
 from scipy import ndimage
 
 from medray.image_settings import AugmentSettings
+from medray.pixels.placement import NOWHERE
 from medray.pixels.warp_kernels import warp
 
 CELLS = 4
@@ -119,7 +120,7 @@ def augment_mask(mask: Mask, drawn: Augmentation) -> Mask:
     nearest = np.floor(_positions(size, drawn) + np.float32(0.5)).astype(np.int64)
     inside = ((nearest >= 0) & (nearest < size)).all(axis=0)
     rows, columns = np.clip(nearest, 0, size - 1)
-    moved: Mask = np.where(inside, mask[rows, columns], np.int16(-1))
+    moved: Mask = np.where(inside, mask[rows, columns], np.int16(NOWHERE))
     return moved
 
 

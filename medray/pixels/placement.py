@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
 NOWHERE = -1
-"""In a mask: no class. Where the input has no pixel of the frame, or the frame none that the model saw."""
+"""In a mask: no class. The pixel does not count, or input or frame has nothing there of what the model saw."""
 
 Frame = Shaped[np.ndarray, "rows columns"]
 Square = Shaped[np.ndarray, "size size"]

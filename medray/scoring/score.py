@@ -1,6 +1,6 @@
 """A model and batches to logits, probabilities and answers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,11 +61,3 @@ def predict(
         np.concatenate([part.probabilities for part in done]),
         np.concatenate([part.labels for part in done]),
     )
-
-
-def split_images(batch: Batch, batch_size: int) -> Iterator[Batch]:
-    """An image batch in parts of a bounded size, in order."""
-    for start in range(0, len(batch), batch_size):
-        part = slice(start, start + batch_size)
-        images = {name: value if isinstance(value, int) else value[part] for name, value in batch.inputs.items()}
-        yield Batch(images, None if batch.labels is None else batch.labels[part], batch.sample_ids[part])

@@ -7,7 +7,7 @@ import torch
 from medray.models.catalog import MODELS, build_model
 from medray.models.cnn import SmallCNN
 from medray.samples.batch import Batch
-from medray.scoring.score import predict, split_images
+from medray.scoring.score import predict
 from medray.training.task import Classify
 from tests.models.region_graphs import join, random_graph
 from tests.training.planted import image_batches, square_images
@@ -62,10 +62,3 @@ def test_scoring_leaves_the_model_as_it_is() -> None:
 def test_nothing_to_score_gives_no_rows() -> None:
     answers = predict(image_model(), [], TASK)
     assert (answers.sample_ids, answers.logits.shape, answers.labels.shape) == ([], (0, 2), (0,))
-
-
-def test_a_large_image_batch_is_cut_in_order() -> None:
-    (batch,) = image_batches(IMAGES, LABELS, 50)
-    parts = list(split_images(batch, 16))
-    assert [len(part) for part in parts] == [16, 16, 16, 2]
-    assert [name for part in parts for name in part.sample_ids] == batch.sample_ids
