@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,9 @@ def test_a_worker_that_is_killed_is_counted_and_one_that_ends_is_not(ray_local):
     before = len(dead_workers())
     with pytest.raises(ray.exceptions.WorkerCrashedError):
         ray.get(ends.remote(signal.SIGKILL))
+    deadline = time.monotonic() + 20  # the caller hears of a death before Ray's table of workers does
+    while len(dead_workers()) == before and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert len(dead_workers()) == before + 1
 
 
