@@ -9,6 +9,8 @@ OUT/_MANIFEST.json   written last: files, rows, counts; readers refuse a table w
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +23,7 @@ MANIFEST, RUN, PARTS = "_MANIFEST.json", "_RUN.json", "_parts"
 OWN_INDEX = "_index"  # the index that a job makes for itself, a table of its own
 EXPLANATIONS = "_explanations"  # of the predictions in whose folder it lies, a table of its own
 ROWS_PER_FILE = 1_000_000
+ROWS_PER_GROUP = 65_536
 
 
 def digest(value: Any) -> str:
@@ -115,18 +118,29 @@ def part_uri(uri: str, unit_id: str) -> str:
     return storage.join(uri, PARTS, f"part-{unit_id}.parquet")
 
 
-def _files_of(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Gather tables into ones of about `ROWS_PER_FILE` rows; at least one, empty or not."""
+def _gathered(tables: Iterable[pa.Table], schema: pa.Schema, rows: int) -> Iterator[pa.Table]:
+    """Tables of about `rows` rows and this schema; none where there is no row."""
     held: list[pa.Table] = []
-    count, given = 0, 0
+    count = 0
     for table in tables:
         held.append(table.select(schema.names).cast(schema))
         count += table.num_rows
-        if count >= ROWS_PER_FILE:
+        if count >= rows:
             yield pa.concat_tables(held)
-            held, count, given = [], 0, given + 1
-    if held or not given:
-        yield pa.concat_tables(held) if held else schema.empty_table()
+            held, count = [], 0
+    if count:
+        yield pa.concat_tables(held)
+
+
+def _write_file(uri: str, groups: Iterator[pa.Table], schema: pa.Schema) -> int:
+    """Write about `ROWS_PER_FILE` rows in one PUT; how many. Memory holds a row group, and the file compressed."""
+    sink, rows = pa.BufferOutputStream(), 0
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        while rows < ROWS_PER_FILE and (group := next(groups, None)) is not None:
+            writer.write_table(group)
+            rows += group.num_rows
+    storage.write_bytes(uri, sink.getvalue())
+    return rows
 
 
 def finish(
@@ -137,7 +151,7 @@ def finish(
     Args:
         uri: the table's folder.
         kind: name of the table, and of its files.
-        tables: the rows; memory holds one file's worth of them.
+        tables: the rows; memory holds a row group of them, and a file compressed.
         schema: of the rows.
         facts: what else the manifest says; asked for when all rows have passed.
     """
@@ -145,12 +159,13 @@ def finish(
     if storage.exists(storage.join(uri, MANIFEST)):
         earlier = read_manifest(uri)
     generation = int(earlier["generation"]) + 1
-    files, rows = [], 0
-    for number, table in enumerate(_files_of(tables, schema)):
-        name = f"{kind}-{generation:03d}-{number:05d}.parquet"
-        storage.write_parquet(storage.join(uri, name), table)
+    files: list[str] = []
+    rows = 0
+    groups = _gathered(tables, schema, min(ROWS_PER_GROUP, ROWS_PER_FILE))
+    while (first := next(groups, None)) is not None or not files:
+        name = f"{kind}-{generation:03d}-{len(files):05d}.parquet"
+        rows += _write_file(storage.join(uri, name), chain([] if first is None else [first], groups), schema)
         files.append(name)
-        rows += table.num_rows
     manifest = {"kind": kind, "generation": generation, "rows": rows, "files": files, **facts()}
     storage.write_json(storage.join(uri, MANIFEST), manifest)
     for name in set(earlier["files"]) - set(files):
@@ -165,8 +180,23 @@ def iter_parts(uri: str, unit_ids: Iterable[str], columns: list[str] | None = No
         yield storage.read_parquet(part_uri(uri, unit_id), columns)
 
 
-def row_group(uri: str, number: int) -> pa.Table:
-    """One row group of a Parquet file, fetched by ranges."""
+@contextmanager
+def opened(uri: str) -> Iterator[pq.ParquetFile]:
+    """A Parquet file whose parts are fetched by ranges."""
     filesystem, path = storage.arrow_filesystem(uri)
     with filesystem.open_input_file(path) as file:
-        return pq.ParquetFile(file).read_row_group(number)
+        yield pq.ParquetFile(file)
+
+
+def row_group(uri: str, number: int) -> pa.Table:
+    """One row group of a Parquet file, fetched by ranges."""
+    with opened(uri) as file:
+        return file.read_row_group(number)
+
+
+def iter_slices(uri: str, columns: list[str], rows: int) -> Iterator[pa.Table]:
+    """The rows of a finished table, at most `rows` at a time, so that memory does not grow with it."""
+    for name in read_manifest(uri)["files"]:
+        file = pq.ParquetFile(pa.BufferReader(storage.read_bytes(storage.join(uri, name))))
+        for batch in file.iter_batches(batch_size=rows, columns=columns):
+            yield pa.Table.from_batches([batch])

@@ -16,25 +16,26 @@ def say(text: str) -> None:
 
 
 def progress(
-    units: Iterable[dict[str, Any]], *, total: int, what: str, count: str = "rows"
+    units: Iterable[dict[str, Any]], *, total: int, what: str, step: str | None = None
 ) -> Iterator[dict[str, Any]]:
     """Pass ledger rows through and show how far the work is, how fast, and how many rows failed.
 
     Args:
         units: a ledger row for each finished unit.
-        total: units to come.
+        total: units to come, or the sum of their column `step`.
         what: the name of the work.
-        count: the column that is added up and shown.
+        step: the column that the total counts; none = units.
     """
-    rows, failed, started, last = 0, 0, time.monotonic(), time.monotonic()
-    terminal = sys.stderr.isatty()
-    with tqdm(total=total, desc=what, unit="unit", file=sys.stderr, disable=not terminal, dynamic_ncols=True) as bar:
-        for number, unit in enumerate(units, 1):
-            rows, failed = rows + int(unit.get(count) or 0), failed + int(unit.get("failed") or 0)
+    done, rows, failed, started, last = 0, 0, 0, time.monotonic(), time.monotonic()
+    terminal, unit_name = sys.stderr.isatty(), step or "units"
+    with tqdm(total=total, desc=what, unit=unit_name, file=sys.stderr, disable=not terminal, dynamic_ncols=True) as bar:
+        for unit in units:
+            forward = int(unit[step]) if step else 1
+            done, rows, failed = done + forward, rows + int(unit["rows"]), failed + int(unit["failed"])
             rate = rows / max(time.monotonic() - started, 1e-9)
-            bar.set_postfix_str(f"{rows:,} {count}, {rate:,.0f}/s, {failed:,} failed")
-            bar.update()
-            if not terminal and (time.monotonic() - last > LOG_EVERY_S or number == total):
+            bar.set_postfix_str(f"{rows:,} rows, {rate:,.0f}/s, {failed:,} failed")
+            bar.update(forward)
+            if not terminal and (time.monotonic() - last > LOG_EVERY_S or done == total):
                 last = time.monotonic()
-                say(f"{what}: {number}/{total} units, {rows:,} {count}, {rate:,.0f}/s, {failed:,} failed")
+                say(f"{what}: {done:,}/{total:,} {unit_name}, {rows:,} rows, {rate:,.0f}/s, {failed:,} failed")
             yield unit

@@ -26,13 +26,12 @@ from medray.pipelines.units import (
     ledger_of,
     ledger_row,
     on_actors,
-    planned_units,
     unit_dataset,
     unit_of,
 )
-from medray.pipelines.verify import to_score, verify
+from medray.pipelines.verify import slices_to_score, verify
+from medray.pipelines.waves import SLICE_ROWS, planned_waves
 from medray.samples.isolated import prepare_unit, start_decoding_process
-from medray.samples.units import cut_units
 from medray.schema import PREDICTIONS, SEGMENTATIONS
 from medray.scoring.segmentations import segment_samples
 from medray.scoring.table import score_samples
@@ -149,25 +148,46 @@ def _scored(settings: ScoreSettings, bundle: Bundle, key: bytes, ray_stays: Exit
     ray_stays.enter_context(cluster(settings.ray))  # for the explanations too
     own = storage.join(settings.out, tables.OWN_INDEX)
     source = ensure_index(settings.source, own, settings.key_file, settings.ray)
-    units = planned_units(settings.out, lambda: cut_units(to_score(source), settings.ray.unit_bytes))
     done = tables.finished_parts(settings.out)
-    todo = [unit for unit in units if unit.unit_id not in done]
     if done:
-        say(f"score: {len(units) - len(todo)} of {len(units)} units are finished already")
-    ledger = list(_run_units(todo, settings, bundle, key)) if todo else []
-    return _finish(settings, bundle, units, source, ledger)
+        say(f"score: {len(done):,} units are finished already")
+    waves = planned_waves(settings.out, slices_to_score(source, SLICE_ROWS), settings.ray.unit_bytes)
+    work = _Work(settings, bundle, key, done)
+    objects = tables.read_manifest(source)["funnel"]["status"]
+    ledger = progress(
+        work.ledger(waves), total=objects.get("ok", 0) + objects.get("failed", 0), what="score", step="objects"
+    )
+    this_run = [row for row in ledger if "unit_id" in row]
+    return _finish(settings, bundle, work.units, source, this_run)
 
 
-def _run_units(
-    todo: list[PlannedUnit], settings: ScoreSettings, bundle: Bundle, key: bytes
-) -> Iterator[dict[str, Any]]:
-    actors = settings.actors or (gpus() if settings.use_gpu else cpus())
-    if settings.stages == "fused":
-        dataset = on_actors(todo, Scorer, (settings, key), actors=actors, settings=settings.ray, gpu=settings.use_gpu)
-    else:
-        preparer = UnitPreparer(replace(bundle, weights={}), key, settings.decode)
-        dataset = _two_stages(todo, settings, preparer, actors)
-    return progress(ledger_of(dataset, "score"), total=len(todo), what="score", count="rows")
+@dataclass
+class _Work:
+    """The units of a run, as they were planned, and those that earlier runs finished."""
+
+    settings: ScoreSettings
+    bundle: Bundle
+    key: bytes = field(repr=False)
+    done: set[str]
+    units: list[PlannedUnit] = field(default_factory=list)
+
+    def ledger(self, waves: Iterator[list[PlannedUnit]]) -> Iterator[dict[str, Any]]:
+        """A row for each unit that is done, and one in front of each wave for what earlier runs did of it."""
+        for wave in waves:
+            self.units += wave
+            todo = {unit.unit_id: unit for unit in wave if unit.unit_id not in self.done}
+            yield {"objects": sum(unit.objects for unit in wave if unit.unit_id in self.done), "rows": 0, "failed": 0}
+            for row in ledger_of(self._dataset(list(todo.values())), "score") if todo else ():
+                yield {**row, "objects": todo[row["unit_id"]].objects}
+
+    def _dataset(self, todo: list[PlannedUnit]) -> Any:
+        settings = self.settings
+        actors = settings.actors or (gpus() if settings.use_gpu else cpus())
+        if settings.stages == "actors":
+            preparer = UnitPreparer(replace(self.bundle, weights={}), self.key, settings.decode)
+            return _two_stages(todo, settings, preparer, actors)
+        ray, gpu = settings.ray, settings.use_gpu
+        return on_actors(todo, Scorer, (settings, self.key), actors=actors, settings=ray, gpu=gpu)
 
 
 def _two_stages(todo: list[PlannedUnit], settings: ScoreSettings, preparer: UnitPreparer, actors: int) -> Any:

@@ -1,10 +1,11 @@
 """Units through Ray Data: a plan on storage, one read task a unit, ledger rows back."""
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ContextDecorator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from medray.samples.units import Unit
 from medray.settings import RaySettings
 
 PLAN = "_plan"
+UNIT_IDS = "units"  # what the schema of a plan file calls the ids of its units
 QUEUED = 4  # blocks that wait at an actor: Ray Data's loop looks for finished tasks every 0.1 s, and none stands idle
 UNITS_AN_ACTOR = 2  # starting an actor takes several seconds of a CPU: as long as two units
 BLOCKS_AN_ACTOR = 64  # a block is 44 kB and 3 ms of the driver; with more units than that, a block names several
@@ -35,6 +37,7 @@ class PlannedUnit:
     unit_id: str
     uri: str
     row_group: int
+    objects: int
 
     def rows(self) -> pa.Table:
         """The unit's rows, with the columns that the planner gave them."""
@@ -48,20 +51,37 @@ def write_plan(out: str, units: Iterable[Unit]) -> list[PlannedUnit]:
     for unit in units:
         held.append(unit)
         if len(held) == UNITS_PER_FILE:
-            planned, held = planned + _write_plan_file(out, len(planned) // UNITS_PER_FILE, held), []
-    planned += _write_plan_file(out, len(planned) // UNITS_PER_FILE, held) if held else []
-    storage.write_json(storage.join(out, PLAN, "plan.json"), [[p.unit_id, p.uri, p.row_group] for p in planned])
+            planned, held = planned + write_plan_file(out, len(planned) // UNITS_PER_FILE, held), []
+    planned += write_plan_file(out, len(planned) // UNITS_PER_FILE, held) if held else []
+    storage.write_json(storage.join(out, PLAN, "plan.json"), [list(vars(unit).values()) for unit in planned])
     return planned
 
 
-def _write_plan_file(out: str, number: int, units: list[Unit]) -> list[PlannedUnit]:
-    uri = storage.join(out, PLAN, f"plan-{number:05d}.parquet")
+def write_plan_file(out: str, number: int, units: list[Unit]) -> list[PlannedUnit]:
+    """Write at least one unit as a file of the plan, a row group each."""
+    uri = plan_uri(out, number)
+    schema = units[0].rows.schema.with_metadata({UNIT_IDS: json.dumps([unit.unit_id for unit in units])})
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, units[0].rows.schema, compression="zstd") as writer:
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for unit in units:
-            writer.write_table(unit.rows.combine_chunks(), row_group_size=max(1, unit.rows.num_rows))
+            rows = unit.rows.combine_chunks().replace_schema_metadata(schema.metadata)
+            writer.write_table(rows, row_group_size=max(1, rows.num_rows))
     storage.write_bytes(uri, sink.getvalue())
-    return [PlannedUnit(unit.unit_id, uri, group) for group, unit in enumerate(units)]
+    return [PlannedUnit(unit.unit_id, uri, group, unit.rows.num_rows) for group, unit in enumerate(units)]
+
+
+def plan_uri(out: str, number: int) -> str:
+    """Where a file of the plan lies: the same cut writes the same object."""
+    return storage.join(out, PLAN, f"plan-{number:05d}.parquet")
+
+
+def read_plan_file(out: str, number: int) -> list[PlannedUnit]:
+    """The units of a file of the plan, from its footer."""
+    uri = plan_uri(out, number)
+    with tables.opened(uri) as file:
+        ids: list[str] = json.loads(file.schema_arrow.metadata[UNIT_IDS.encode()])
+        groups = [file.metadata.row_group(group).num_rows for group in range(len(ids))]
+    return [PlannedUnit(name, uri, group, groups[group]) for group, name in enumerate(ids)]
 
 
 def planned_units(out: str, cut: Callable[[], Iterable[Unit]]) -> list[PlannedUnit]:
@@ -186,7 +206,7 @@ def _blocks(units: list[PlannedUnit], actors: int) -> list[pa.Table]:
 
 def unit_of(block: pa.Table) -> PlannedUnit:
     """The unit that a block of one row names."""
-    (row,) = block.select(["unit_id", "uri", "row_group"]).to_pylist()
+    (row,) = block.select([item.name for item in fields(PlannedUnit)]).to_pylist()
     return PlannedUnit(**row)
 
 

@@ -1,6 +1,7 @@
 """Proof that a predictions table holds each sample of its index once."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -16,8 +17,13 @@ UNIT_COLUMNS = [name for name in INDEX.names if name not in ("position_mm", "ori
 
 def to_score(source: str) -> pa.Table:
     """The rows of an index that are samples or should have been: skipped objects hold no image."""
-    table = tables.read_table(source, UNIT_COLUMNS)
-    return table.filter(pc.not_equal(table["status"], "skipped"))
+    return pa.concat_tables(slices_to_score(source, tables.ROWS_PER_FILE))
+
+
+def slices_to_score(source: str, rows: int) -> Iterator[pa.Table]:
+    """The same, at most `rows` of the index at a time."""
+    for table in tables.iter_slices(source, UNIT_COLUMNS, rows):
+        yield table.filter(pc.not_equal(table["status"], "skipped"))
 
 
 def verify(out: str) -> dict[str, int]:

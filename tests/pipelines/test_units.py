@@ -20,7 +20,7 @@ class Echo:
 
 
 def units(count):
-    return [PlannedUnit(f"{number:04x}", "plan.parquet", number) for number in range(count)]
+    return [PlannedUnit(f"{number:04x}", "plan.parquet", number, 1) for number in range(count)]
 
 
 @pytest.mark.parametrize("actors", [1, 2, 7])
