@@ -14,24 +14,42 @@ ROWS_AT_ONCE = 200_000
 HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
-def repeat_index(source: Path, out: Path, count: int, keep: str = "ok") -> Path:
-    """Write an index of `count` rows that names the objects of `source` (those of status `keep`) in turn.
+def repeat_index(source: Path, out: Path, count: int, shares: dict[str, float] | None = None) -> Path:
+    """Write an index of `count` rows that names the images of `source` in turn.
 
     Series, instances and objects of each repetition have keys of their own, as those of other patients would.
+
+    Args:
+        source: an index of few objects.
+        out: where the large one goes.
+        count: its rows.
+        shares: of the modalities among them; none = as in `source`.
     """
     manifest = tables.read_manifest(str(source))
     rows = tables.read_table(str(source))
-    rows = rows.filter(pc.equal(rows["status"], keep)).combine_chunks()
+    rows = rows.filter(pc.equal(rows["status"], "ok")).combine_chunks()
+    order = np.arange(count) % rows.num_rows if shares is None else _mixture(rows, count, shares)
     facts = {name: manifest[name] for name in ("archive", "paths", "key_check")}
-    funnel = {"listed": count, "status": {keep: count}, "reasons": {}}
-    tables.finish(str(out), "index", _repeated(rows, count), schema=INDEX, facts=lambda: {**facts, "funnel": funnel})
+    funnel = {"listed": count, "status": {"ok": count}, "reasons": {}}
+    tables.finish(str(out), "index", _repeated(rows, order), schema=INDEX, facts=lambda: {**facts, "funnel": funnel})
     return out
 
 
-def _repeated(rows: pa.Table, count: int) -> Iterator[pa.Table]:
-    for start in range(0, count, ROWS_AT_ONCE):
-        numbers = np.arange(start, min(start + ROWS_AT_ONCE, count))
-        table = rows.take(pa.array(numbers % rows.num_rows))
+def _mixture(rows: pa.Table, count: int, shares: dict[str, float]) -> np.ndarray:
+    """Row numbers: the modalities evenly spread, the images of each in turn."""
+    modality = np.array([name or "" for name in rows["modality"].to_pylist()])
+    places = {name: (np.arange(round(share * count)) + 0.5) / share for name, share in shares.items()}
+    numbers = {name: np.resize(np.flatnonzero(modality == name), len(places[name])) for name in shares}
+    order = np.argsort(np.concatenate(list(places.values())), kind="stable")
+    mixed: np.ndarray = np.concatenate(list(numbers.values()))[order]
+    return mixed
+
+
+def _repeated(rows: pa.Table, order: np.ndarray) -> Iterator[pa.Table]:
+    for start in range(0, len(order), ROWS_AT_ONCE):
+        taken = order[start : start + ROWS_AT_ONCE]
+        numbers = np.arange(start, start + len(taken))
+        table = rows.take(pa.array(taken))
         for name in ("object_id", "instance_key"):
             table = table.set_column(table.column_names.index(name), INDEX.field(name), _keys(numbers, name))
         place = table.column_names.index("series_key")
