@@ -2,7 +2,7 @@
 
     MEDRAY_DATA=… python -m benchmarks.index_scale [ROWS …]
 
-`medray score` on a generated index of 10^6 and of 10^7 rows, killed when it has scored and planned for a while: the time
+`medray score` on a generated index of 10^6 and of 10^7 rows, killed when it has scored and planned a while: the time
 from the command to the first part file, and the driver's private memory until then and until the end.
 """
 
