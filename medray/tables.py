@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from medray import storage
 from medray.errors import NotFoundError, OutputError
+from medray.retries import NO_BUCKET
 
 MANIFEST, RUN, PARTS = "_MANIFEST.json", "_RUN.json", "_parts"
 OWN_INDEX = "_index"  # the index that a job makes for itself, a table of its own
@@ -42,7 +43,7 @@ def read_manifest(uri: str) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = storage.read_json(storage.join(uri, MANIFEST))
     except NotFoundError as error:
-        if storage.NO_BUCKET in error.what:
+        if NO_BUCKET in error.what:
             raise
         if storage.exists(storage.join(uri, RUN)):
             raise OutputError(f"{uri} is not finished.", "Run the command that makes it again; it goes on.") from None
