@@ -17,7 +17,7 @@ PATIENCE_S = 120.0  # after a request's first failure: a gateway that is away fo
 FIRST_ANSWER_S = 5.0  # where the store has never answered: its address is wrong, and the user is told at once
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 MOST_AT_ONCE = 32
-SETTLE_S = 1.0  # requests that were under way together are refused together, and halve the limit once
+SETTLE_S = 1.0
 ANSWERED = "MEDRAY_STORE_ANSWERED"  # set for the workers of a job whose driver has looked at its stores
 
 RENEWAL_S, RENEW_EVERY_S = 30.0, 5.0  # credentials that were good may be renewed by another program, a little late
@@ -118,34 +118,36 @@ class Asking:
 
 
 class Limit:
-    """How many requests to one bucket are under way: half as many where it is busy, one more a round that goes well.
+    """How many requests to one bucket are under way: half as many where it is busy, one more a second that goes well.
 
     Attributes:
         allowed: requests at once, 1 to `MOST_AT_ONCE`.
     """
 
     def __init__(self) -> None:
-        self.allowed = float(MOST_AT_ONCE)
-        self._under_way, self._halved = 0, 0.0
+        self.allowed = MOST_AT_ONCE
+        self._under_way = 0
+        self._halved = self._grown = -SETTLE_S
         self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> None:
         async with self._changed:
-            await self._changed.wait_for(lambda: self._under_way < int(self.allowed))
+            await self._changed.wait_for(lambda: self._under_way < self.allowed)
             self._under_way += 1
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         async with self._changed:
             self._under_way -= 1
-            if kind is None:
-                self.allowed = min(MOST_AT_ONCE, self.allowed + 1 / self.allowed)
+            now = time.monotonic()
+            if kind is None and self.allowed < MOST_AT_ONCE and now - self._grown >= SETTLE_S:
+                self.allowed, self._grown = self.allowed + 1, now
             self._changed.notify(2)
 
     def halve(self) -> None:
-        """The store is busy."""
+        """The store is busy. What was under way together is refused together, and halves the limit once."""
         now = time.monotonic()
-        if now - self._halved > SETTLE_S:
-            self.allowed, self._halved = max(1.0, self.allowed / 2), now
+        if now - self._halved >= SETTLE_S:
+            self.allowed, self._halved, self._grown = max(1, self.allowed // 2), now, now
 
 
 def driver_was_answered() -> bool:

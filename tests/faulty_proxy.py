@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from urllib.parse import urlsplit
 
-KEY = re.compile(rb"<Key>.*?</Key>")
+ENTRY = re.compile(rb"<Contents>.*?<Key>(.*?)</Key>.*?</Contents>", re.DOTALL)
 ERROR = "<?xml version='1.0' encoding='UTF-8'?><Error><Code>{}</Code><Message>faulty proxy</Message></Error>"
 Answer = tuple[int, list[tuple[str, str]], bytes]
 
@@ -90,21 +90,28 @@ class FaultyProxy:
         share: of the requests that go wrong, 0 to 1.
         kinds: names of FAULTS, drawn with equal chance.
         expired: access keys whose requests are answered with ExpiredToken.
-        refused: every request gets a 403 AccessDenied.
-        hidden: keys that no listing shows.
+        refused: ends of keys whose requests are answered with AccessDenied; "/" stands for all of them.
+        hidden: ends of keys that no listing shows.
+        broken: ends of keys whose requests are answered with InternalError.
+        most_at_once: requests beyond this many are answered with SlowDown.
         counts: requests by what befell them, `fine` among them.
     """
 
-    def __init__(self, store: str, share: float = 0.0, kinds: tuple[str, ...] = tuple(FAULTS), seed: int = 0) -> None:
+    def __init__(
+        self, store: str, share: float = 0.0, kinds: tuple[str, ...] = tuple(FAULTS), *, seed: int = 0, port: int = 0
+    ) -> None:
         self.store, self.share, self.kinds = urlsplit(store).netloc, share, kinds
         self.delay_s, self.drip_s = 1.0, 0.5
         self.expired: set[str] = set()
-        self.hidden: set[str] = set()
-        self.refused = False
+        self.hidden: tuple[str, ...] = ()
+        self.refused: set[str] = set()
+        self.broken: set[str] = set()
+        self.most_at_once = 10**6
         self.counts: Counter[str] = Counter()
-        self.under_way = self.most_under_way = 0
+        self.ended = False
+        self._under_way = 0
         self._draw, self._lock = random.Random(seed), threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"proxy": self}))
         self._server.daemon_threads = True
         self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
 
@@ -113,6 +120,7 @@ class FaultyProxy:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.ended = True  # for connections that are kept open
         self._server.shutdown()
         self._server.server_close()
 
@@ -121,13 +129,17 @@ class FaultyProxy:
         """Requests that went wrong so far."""
         return self.counts.total() - self.counts["fine"]
 
-    def fate(self, authorization: str) -> str:
+    def fate(self, path: str, authorization: str) -> str:
         """What befalls the next request."""
         with self._lock:
             if any(f"Credential={key}/" in authorization for key in self.expired):
                 kind = "expired"
-            elif self.refused:
+            elif any(path.endswith(key) or key == "/" for key in self.refused):
                 kind = "refused"
+            elif any(path.endswith(key) for key in self.broken):
+                kind = "internal"
+            elif self._under_way > self.most_at_once:
+                kind = "slow_down"
             else:
                 kind = self._draw.choice(self.kinds) if self._draw.random() < self.share else "fine"
             self.counts[kind] += 1
@@ -136,13 +148,23 @@ class FaultyProxy:
     def passing(self, step: int) -> None:
         """Count a request in (1) or out (-1)."""
         with self._lock:
-            self.under_way += step
-            self.most_under_way = max(self.most_under_way, self.under_way)
+            self._under_way += step
+
+
+def _undeleted(handler: "_Handler") -> None:
+    """A list of keys to delete is answered with 200, and with an error of one of them."""
+    if handler.command != "POST":
+        handler.give(handler.ask())
+        return
+    handler.take_body()
+    error = "<DeleteResult><Error><Key>x</Key><Code>InternalError</Code><Message>again</Message></Error></DeleteResult>"
+    handler.give((200, [("Content-Type", "application/xml")], error.encode()))
 
 
 OTHERS: dict[str, Callable[["_Handler"], None]] = {
     "expired": _refuse(400, "ExpiredToken"),
     "refused": _refuse(403, "AccessDenied"),
+    "undeleted": _undeleted,
     "fine": lambda handler: handler.give(handler.ask()),
 }
 
@@ -159,9 +181,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def do_GET(self) -> None:
+        if self.proxy.ended:
+            self.tear()
+            return
         self.proxy.passing(1)
         try:
-            (FAULTS | OTHERS)[self.proxy.fate(self.headers.get("Authorization", ""))](self)
+            (FAULTS | OTHERS)[self.proxy.fate(self.path, self.headers.get("Authorization", ""))](self)
         except http.client.HTTPException:
             self.tear()
         finally:
@@ -193,10 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _without_hidden(self, body: bytes) -> bytes:
         """A listing that is behind the times."""
-        hidden = {f"<Key>{key}</Key>".encode() for key in self.proxy.hidden}
-        return re.sub(
-            rb"<Contents>.*?</Contents>", lambda entry: b"" if KEY.search(entry[0])[0] in hidden else entry[0], body
-        )
+        hidden = tuple(end.encode() for end in self.proxy.hidden)
+        return ENTRY.sub(lambda entry: b"" if entry[1].endswith(hidden) else entry[0], body)
 
     def give(self, answer: Answer, sent: int | None = None) -> None:
         """Write an answer, or only the first bytes of its body under a header that promises all of it."""
