@@ -141,6 +141,11 @@ class Ceph:
             if name in self.processes:
                 _end(self.processes.pop(name))
 
+    def restart_gateway(self) -> None:
+        """Start the gateway that a test has killed; returns when it listens."""
+        self._start("rgw", "radosgw", "-n", "client.rgw")
+        _wait_for_port(self._ports["rgw_port"], seconds=90)
+
     def _write_configuration(self) -> None:
         for part in ("mon", "osd", "rgw"):
             (self.folder / part).mkdir(parents=True)
@@ -166,8 +171,7 @@ class Ceph:
         self._start("osd", "ceph-osd", "-i", "0")
 
     def _start_gateway(self) -> None:
-        self._start("rgw", "radosgw", "-n", "client.rgw")
-        _wait_for_port(self._ports["rgw_port"], seconds=90)
+        self.restart_gateway()
         key, secret = self.environment["AWS_ACCESS_KEY_ID"], self.environment["AWS_SECRET_ACCESS_KEY"]
         user = ("user", "create", "--uid=medray", "--display-name=medray", f"--access-key={key}", f"--secret={secret}")
         self._run("radosgw-admin", "-n", "client.rgw", *user)
