@@ -40,6 +40,10 @@ BROKEN = (
     "OperationAborted",
 )
 FULL = ("QuotaExceeded", "InsufficientStorage", "EntityTooLarge", "507")
+CREDENTIALS_CURE = (
+    "Check the credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID, instance role) and their rights; where they have expired, "
+    "renew them: the same command goes on where it stopped."
+)
 
 NO_CREDENTIALS = (
     *(boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError, boto.ProfileNotFound),

@@ -17,6 +17,7 @@ from s3fs.errors import translate_boto_error
 
 from medray.errors import CredentialsError, UnavailableError
 from medray.retries import (
+    CREDENTIALS_CURE,
     NO_CREDENTIALS,
     PATIENCE_S,
     RENEW_EVERY_S,
@@ -39,10 +40,6 @@ S3_SETTINGS = {
     "s3": {"addressing_style": "path"},
 }
 WINDOW_S, WINDOW_BYTES = 30.0, 2**20  # a body that brings less in this time is dropped, and asked for again
-CREDENTIALS_CURE = (
-    "Check the credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID, instance role) and their rights; where they have expired, "
-    "renew them: the same command goes on where it stopped."
-)
 AWAY_CURE = "Check the network and the store: the same command goes on where it stopped."
 ONE_PUT_BYTES = 5 * 2**30  # S3's limit
 RANGE = re.compile(r"bytes[= ](\d+)-(\d*)(?:/(\d+))?")

@@ -22,7 +22,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 from medray.errors import AccessDeniedError, FormatError, NotFoundError, StorageError
-from medray.retries import DENIED, EXPIRED, FULL, MISSING
+from medray.retries import CREDENTIALS_CURE, DENIED, EXPIRED, FULL, MISSING
 
 FULL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -93,8 +93,7 @@ def translated(error: BaseException, where: str) -> StorageError:
     if is_local(where) and isinstance(error, PermissionError):
         return AccessDeniedError(f"{where} may not be read or written ({cause}).", "Check who owns it, and its mode.")
     if isinstance(error, PermissionError) or cause in (*DENIED, *EXPIRED):
-        cure = "Check the rights that the credentials have (AWS_PROFILE, AWS_ACCESS_KEY_ID, instance role)."
-        return AccessDeniedError(f"{where} may not be read or written ({cause}).", cure)
+        return AccessDeniedError(f"{where} may not be read or written ({cause}).", CREDENTIALS_CURE)
     if number in FULL_ERRNO or cause in FULL:
         return StorageError(f"No space is left to write {where} ({cause}).", "Free some, or choose another output.")
     cure = "Check the path and the disk." if is_local(where) else "Check the network and AWS_ENDPOINT_URL."
