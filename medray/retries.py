@@ -11,8 +11,6 @@ import time
 from enum import StrEnum
 from typing import Any
 
-from botocore import exceptions as boto
-
 PATIENCE_S = 120.0  # after a request's first failure: a gateway that is away for a minute costs no row
 FIRST_ANSWER_S = 5.0  # where the store has never answered: its address is wrong, and the user is told at once
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
@@ -45,11 +43,13 @@ CREDENTIALS_CURE = (
     "renew them: the same command goes on where it stopped."
 )
 
-NO_CREDENTIALS = (
-    *(boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError, boto.ProfileNotFound),
-    *(boto.TokenRetrievalError, boto.SSOError, boto.NoAuthTokenError),
-)
-NO_CONNECTION = (boto.HTTPClientError, boto.IncompleteReadError, boto.ConnectionError, ConnectionError)
+# Classes of botocore's and aiohttp's errors by name: a job on a file system loads neither.
+NO_CREDENTIALS = {
+    *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"),
+    *("TokenRetrievalError", "SSOError", "NoAuthTokenError"),
+}
+NO_ANSWER = {"TimeoutError", "ReadTimeoutError"}
+TORN = {"HTTPClientError", "IncompleteReadError", "ConnectionError", "ResponseParserError", "ClientError"}
 _draw = random.SystemRandom()  # forked processes must not pause alike, and training owns the seeded generator
 
 
@@ -69,13 +69,12 @@ def fault_of(error: BaseException) -> Fault:
     if response:
         code = str(response.get("Error", {}).get("Code", ""))
         return _fault_of_answer(code, int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)))
-    if isinstance(error, NO_CREDENTIALS):
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if kinds & NO_CREDENTIALS:
         return Fault.EXPIRED
-    if isinstance(error, TimeoutError | boto.ReadTimeoutError):
+    if kinds & NO_ANSWER:
         return Fault.BUSY
-    if isinstance(error, NO_CONNECTION) or type(error).__module__.startswith("aiohttp"):
-        return Fault.BROKEN
-    return Fault.BROKEN if type(error).__name__ == "ResponseParserError" else Fault.FINAL
+    return Fault.BROKEN if kinds & TORN else Fault.FINAL
 
 
 def _fault_of_answer(code: str, status: int) -> Fault:

@@ -4,13 +4,11 @@ s3fs and botocore below make one attempt each, so that attempts never multiply.
 """
 
 import asyncio
-import contextlib
 import re
 import time
 from collections import defaultdict
 from typing import Any
 
-from botocore.exceptions import ClientError
 from fsspec.asyn import sync_wrapper
 from s3fs import S3FileSystem
 from s3fs.errors import translate_boto_error
@@ -18,7 +16,6 @@ from s3fs.errors import translate_boto_error
 from medray.errors import CredentialsError, UnavailableError
 from medray.retries import (
     CREDENTIALS_CURE,
-    NO_CREDENTIALS,
     PATIENCE_S,
     RENEW_EVERY_S,
     RENEWAL_S,
@@ -88,7 +85,7 @@ class S3Store(S3FileSystem):
             answer["Body"] = _Whole(await self._whole_body(answer, arguments.get("Range", "")))
             self._last_read[str(bucket)] = arguments["Key"]
         for refused in answer.get("Errors", ()):  # of one key among those to be deleted
-            raise ClientError({"Error": refused, "ResponseMetadata": answer["ResponseMetadata"]}, method)
+            raise _RefusedKeyError(refused, answer["ResponseMetadata"])
         return answer
 
     async def _whole_body(self, answer: dict[str, Any], asked: str) -> bytes:
@@ -145,8 +142,11 @@ class S3Store(S3FileSystem):
         asking.renewed = True
         if time.monotonic() - self._renewed >= RENEW_EVERY_S:
             self._renewed = time.monotonic()
-            with contextlib.suppress(*NO_CREDENTIALS):  # the request says so itself
+            try:
                 await self.set_session(refresh=True)
+            except Exception as failed:
+                if fault_of(failed) is not Fault.EXPIRED:  # else the request says so itself
+                    raise
         return pause
 
     async def _cat_file(
@@ -165,6 +165,14 @@ class S3Store(S3FileSystem):
 
 
 REFUSED = (Fault.DENIED, Fault.EXPIRED)
+
+
+class _RefusedKeyError(Exception):
+    """One key of several that were to be deleted; it looks like botocore's ClientError."""
+
+    def __init__(self, refused: dict[str, Any], metadata: dict[str, Any]) -> None:
+        super().__init__(refused.get("Code", ""))
+        self.response = {"Error": refused, "ResponseMetadata": metadata}
 
 
 class _Whole:
