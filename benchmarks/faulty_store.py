@@ -24,6 +24,7 @@ from medray.settings import Recipe
 from medray.training.bundle import Bundle, save_bundle
 from tests.ceph import Ceph
 from tests.faulty_proxy import FaultyProxy
+from tests.pipelines.processes import ray_apart
 
 SHARE = 0.05
 KEYS = {"index": "object_id", "scores": "sample_id"}
@@ -62,20 +63,24 @@ def main() -> None:
     """Run the road twice, say and keep."""
     work = work_folder("faulty_store")
     with Ceph(work / "ceph") as ceph:
-        os.environ.update(ceph.environment, MEDRAY_KEY="benchmark-only-0123456789")
+        os.environ.update(ceph.environment, MEDRAY_KEY=secrets.token_hex(16), RAY_AUTH_MODE="token")
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         bucket = f"medray-{secrets.token_hex(4)}"
         boto3.Session().client("s3").create_bucket(Bucket=bucket)
         root = f"s3://{bucket}"
         fill(root, work / "archive")
-        seconds = {"undisturbed": road(root, "undisturbed")}
-        with FaultyProxy(ceph.environment["AWS_ENDPOINT_URL"]) as proxy:
+        with (
+            ray_apart(dict(os.environ)) as address,
+            FaultyProxy(ceph.environment["AWS_ENDPOINT_URL"]) as proxy,
+        ):
+            os.environ["RAY_ADDRESS"] = address
+            seconds = {"undisturbed": road(root, "undisturbed")}
             os.environ["AWS_ENDPOINT_URL"] = proxy.endpoint
             seconds["through_proxy"] = road(root, "proxied")
             requests = proxy.counts.total()
             proxy.counts.clear()
             proxy.share = SHARE
             seconds["faulty"] = road(root, "faulty")
-        os.environ["AWS_ENDPOINT_URL"] = ceph.environment["AWS_ENDPOINT_URL"]
         undisturbed, faulty = rows_of(root, "undisturbed"), rows_of(root, "faulty")
     figures = {
         "faulty_share": round(proxy.faults / proxy.counts.total(), 4),

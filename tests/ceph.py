@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 import uuid
 from types import TracebackType
@@ -140,6 +141,23 @@ class Ceph:
         for name in ("rgw", "osd", "mon"):
             if name in self.processes:
                 _end(self.processes.pop(name))
+
+    def take_away(self, what: str, away_s: float) -> threading.Thread:
+        """`gateway stopped`, `gateway killed` or `disk stopped` for a time; the thread ends when it is back."""
+        daemon = self.processes["osd" if what.startswith("disk") else "rgw"]
+        daemon.send_signal(signal.SIGKILL if what.endswith("killed") else signal.SIGSTOP)
+
+        def bring_back() -> None:
+            time.sleep(away_s)
+            if what.endswith("killed"):
+                daemon.wait()
+                self.restart_gateway()
+            else:
+                daemon.send_signal(signal.SIGCONT)
+
+        thread = threading.Thread(target=bring_back)
+        thread.start()
+        return thread
 
     def restart_gateway(self) -> None:
         """Start the gateway that a test has killed; returns when it listens."""

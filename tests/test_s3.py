@@ -172,6 +172,24 @@ def test_a_busy_store_is_asked_less_at_once(through, proxy):
     assert limit.allowed < 10
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("what", "away_s"), [("gateway stopped", 10), ("gateway killed", 60), ("disk stopped", 10)])
+def test_a_ceph_that_goes_away_for_a_while_costs_time_and_nothing_else(ceph, ceph_bucket, what, away_s):
+    def write_and_read(number):
+        uri = f"{ceph_bucket.uri}/{number}"
+        storage.write_bytes(uri, bytes([number % 256]) + DATA)
+        return storage.read_bytes(uri)
+
+    assert write_and_read(0) == b"\0" + DATA
+    with ThreadPoolExecutor(8) as pool:
+        back, started = ceph.take_away(what, away_s), time.monotonic()
+        found = list(pool.map(write_and_read, range(200)))
+    assert time.monotonic() - started > away_s
+    back.join()
+    assert found == [bytes([number % 256]) + DATA for number in range(200)]
+    assert len(list(storage.list_objects(ceph_bucket.uri))) == 200
+
+
 def _profile(tmp_path, key):
     (tmp_path / "credentials").write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = secret\n")
 

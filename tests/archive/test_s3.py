@@ -56,8 +56,8 @@ def _rows_and_bytes(root, out):
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3])
-def test_no_row_and_no_byte_is_lost_to_a_store_that_answers_wrongly(moto_server, monkeypatch, fresh_client, share):
-    root = f"{moto_server.uri}/faulty-{share}"
+def test_no_row_and_no_byte_is_lost_to_a_store_that_answers_wrongly(bucket, monkeypatch, fresh_client, share):
+    root = f"{bucket.uri}/faulty-{share}"
     names = [f"{number:02d}" for number in range(40)]
     for number, name in enumerate(names):
         storage.write_bytes(f"{root}/in/{name}.dcm", dicom_bytes(image(40, 40), SOPInstanceUID=f"1.{number}"))
@@ -65,7 +65,7 @@ def test_no_row_and_no_byte_is_lost_to_a_store_that_answers_wrongly(moto_server,
     storage.write_bytes(f"{root}/in/shard.tar", tar_bytes(members))
     undisturbed = _rows_and_bytes(f"{root}/in", f"{root}/out")
     monkeypatch.setattr(S3Store, "window_s", 0.5)
-    with FaultyProxy(moto_server.endpoint, share) as proxy:
+    with FaultyProxy(bucket.endpoint, share) as proxy:
         proxy.delay_s = 0.05
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         storage._filesystem.cache_clear()

@@ -2,8 +2,6 @@
 
 import os
 import secrets
-import signal
-import threading
 import time
 
 import boto3
@@ -18,7 +16,7 @@ from medray.settings import Recipe
 from medray.training.bundle import Bundle, save_bundle
 from tests.faulty_proxy import FaultyProxy
 from tests.pipelines import road
-from tests.pipelines.processes import Driver
+from tests.pipelines.processes import Driver, ray_apart
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 AWAY_S = {"gateway stopped": 20, "gateway killed": 60, "disk stopped": 20}
@@ -26,7 +24,10 @@ AWAY_S = {"gateway stopped": 20, "gateway killed": 60, "disk stopped": 20}
 
 @pytest.fixture(scope="module")
 def root(ceph, tmp_path_factory):
-    """A bucket on Ceph with 560 images, what is broken among them, a bundle, and an undisturbed index and table."""
+    """A bucket on Ceph with 560 images, what is broken among them, a bundle, and an undisturbed index and table.
+
+    All commands join one Ray, so that their seconds are those of the work.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ceph.environment.items():
             patch.setenv(name, value)
@@ -40,10 +41,12 @@ def root(ceph, tmp_path_factory):
         torch.manual_seed(0)
         bundle = Bundle("cnn", {}, "image", 1, 0, 0, ("clear", "nodule"), Recipe(size=28), seed=0)
         save_bundle(f"{root}/bundle", bundle, build_model("cnn", num_classes=2, in_channels=1))
-        for command in (_index(root, "undisturbed"), _score(root, "undisturbed")):
-            done = road.apart(*command)
-            assert done.code == 0, done.text
-        yield root
+        with ray_apart(dict(os.environ)) as address:
+            patch.setenv("RAY_ADDRESS", address)
+            for command in (_index(root, "undisturbed"), _score(root, "undisturbed")):
+                done = road.apart(*command)
+                assert done.code == 0, done.text
+            yield root
     storage._filesystem.cache_clear()
 
 
@@ -72,24 +75,6 @@ def test_five_percent_of_faulty_requests_cost_no_row(root, ceph):
     _assert_equal_rows(root, "faulty")
 
 
-def _disturb(ceph, what, away_s):
-    """Take a daemon away for a time; a thread that ends when it is back."""
-    daemon = ceph.processes["osd" if what.startswith("disk") else "rgw"]
-    daemon.send_signal(signal.SIGKILL if what.endswith("killed") else signal.SIGSTOP)
-
-    def back():
-        time.sleep(away_s)
-        if what.endswith("killed"):
-            daemon.wait()
-            ceph.restart_gateway()
-        else:
-            daemon.send_signal(signal.SIGCONT)
-
-    thread = threading.Thread(target=back)
-    thread.start()
-    return thread
-
-
 @pytest.mark.parametrize("what", AWAY_S)
 def test_a_ceph_that_goes_away_in_the_middle_costs_time_and_no_row(root, ceph, what):
     out = what.replace(" ", "-")
@@ -98,7 +83,7 @@ def test_a_ceph_that_goes_away_in_the_middle_costs_time_and_no_row(root, ceph, w
         with Driver(*command, environment=dict(os.environ)) as driver:
             driver.wait_until(lambda place=place: len(tables.finished_parts(place)) >= 2)
             disturbed = time.monotonic()
-            back = _disturb(ceph, what, AWAY_S[what])
+            back = ceph.take_away(what, AWAY_S[what])
             code = driver.process.wait(400)
             took = time.monotonic() - disturbed
             back.join()
