@@ -4,7 +4,9 @@ MedrayError                     one clear line: what, where, the rule, the cure
 ├── SettingsError               flags or settings that cannot work together
 ├── StorageError                an object store or file system that cannot be used
 │   ├── NotFoundError           no such bucket, folder or object
-│   ├── AccessDeniedError       credentials missing, wrong or without the right
+│   ├── AccessDeniedError       an object or place that may not be read or written
+│   │   └── CredentialsError    credentials missing, wrong or expired: nothing may be read any more, the job ends
+│   ├── UnavailableError        a store that has stopped to answer: the job ends
 │   └── FormatError             an object that is not of the format it should be
 ├── ArchiveError                an archive or index that is no archive or index
 ├── LabelError                  labels that do not fit the archive
@@ -45,7 +47,15 @@ class NotFoundError(StorageError):
 
 
 class AccessDeniedError(StorageError):
-    """Credentials missing, wrong or without the right."""
+    """An object or place that may not be read or written."""
+
+
+class CredentialsError(AccessDeniedError):
+    """Credentials missing, wrong or expired: nothing may be read any more, so that the job ends."""
+
+
+class UnavailableError(StorageError):
+    """A store that has stopped to answer, so that the job ends."""
 
 
 class FormatError(StorageError, ValueError):

@@ -2,7 +2,8 @@
 
 Reads are whole objects or ranges; writes are one PUT of a finished buffer (on POSIX a temporary file and `os.replace`),
 so that no object is ever seen half-written. Credentials come from the usual AWS chain and are never logged; an endpoint
-other than AWS is named by AWS_ENDPOINT_URL.
+other than AWS is named by AWS_ENDPOINT_URL. What an object store refuses for the moment is asked for again by the rule
+of `retries.py`; a file system is asked once.
 """
 
 import errno
@@ -21,22 +22,9 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 from medray.errors import AccessDeniedError, FormatError, NotFoundError, StorageError
+from medray.retries import CREDENTIALS_CURE, DENIED, EXPIRED, FULL, MISSING
 
-S3_SETTINGS = {
-    "connect_timeout": 3,
-    "read_timeout": 30,
-    "retries": {"mode": "standard", "max_attempts": 4},
-    "request_checksum_calculation": "when_required",
-    "response_checksum_validation": "when_required",
-    "s3": {"addressing_style": "path"},
-}
-S3_ROUNDS = 2  # s3fs goes through the attempts above again where the store is busy or a read stalls
-NO_BUCKET = "NoSuchBucket"
-MISSING = (NO_BUCKET, "NoSuchKey", "404")
-DENIED = ("AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "403")
-FULL = ("QuotaExceeded", "InsufficientStorage", "EntityTooLarge", "507")
 FULL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-CREDENTIALS_CURE = "Check the credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID, instance role) and their rights."
 
 
 @dataclass(frozen=True)
@@ -52,9 +40,9 @@ class StoredObject:
 @cache
 def _filesystem(protocol: str, _process: int) -> Any:
     if protocol == "s3":
-        s3 = fsspec.filesystem("s3", config_kwargs=S3_SETTINGS, use_listings_cache=False, skip_instance_cache=True)
-        s3.retries = S3_ROUNDS
-        return s3
+        from medray.s3 import S3Store  # half a second to load: only where a store is S3
+
+        return S3Store(skip_instance_cache=True)
     return fsspec.filesystem(protocol)
 
 
@@ -104,7 +92,7 @@ def translated(error: BaseException, where: str) -> StorageError:
         return NotFoundError(f"{where} does not exist ({cause}).", "Check the bucket, the prefix and the spelling.")
     if is_local(where) and isinstance(error, PermissionError):
         return AccessDeniedError(f"{where} may not be read or written ({cause}).", "Check who owns it, and its mode.")
-    if isinstance(error, PermissionError) or cause in DENIED or "Credentials" in cause or "Profile" in cause:
+    if isinstance(error, PermissionError) or cause in (*DENIED, *EXPIRED):
         return AccessDeniedError(f"{where} may not be read or written ({cause}).", CREDENTIALS_CURE)
     if number in FULL_ERRNO or cause in FULL:
         return StorageError(f"No space is left to write {where} ({cause}).", "Free some, or choose another output.")

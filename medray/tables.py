@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from medray import storage
 from medray.errors import NotFoundError, OutputError
+from medray.retries import NO_BUCKET
 
 MANIFEST, RUN, PARTS = "_MANIFEST.json", "_RUN.json", "_parts"
 OWN_INDEX = "_index"  # the index that a job makes for itself, a table of its own
@@ -45,7 +46,7 @@ def read_manifest(uri: str) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = storage.read_json(storage.join(uri, MANIFEST))
     except NotFoundError as error:
-        if storage.NO_BUCKET in error.what:
+        if NO_BUCKET in error.what:
             raise
         if storage.exists(storage.join(uri, RUN)):
             raise OutputError(f"{uri} is not finished.", "Run the command that makes it again; it goes on.") from None
@@ -74,18 +75,29 @@ def is_finished(uri: str, run: dict[str, Any]) -> bool:
     Raises:
         OutputError: the folder holds something else, or (part of) the result of other settings.
     """
-    found = {name for name in storage.names(uri) if not name.endswith(".partial")}
-    if not found - {RUN, OWN_INDEX}:
-        return False  # nothing there, or an earlier job that ended before it made anything
-    if RUN not in found:
+    made = {name for name in storage.names(uri) if not name.endswith(".partial")} - {RUN, OWN_INDEX}
+    earlier = _earlier_run(uri)
+    if earlier is None and made:
         raise OutputError(f"{uri} exists and is no output of this job.", "Choose an empty or new folder for --out.")
-    earlier, wanted = storage.read_json(storage.join(uri, RUN)), json.loads(json.dumps(run, default=str))
+    finished = earlier is not None and storage.exists(storage.join(uri, MANIFEST))
+    if earlier is None or not (made or finished):
+        return False  # nothing there, or an earlier job that ended before it made anything
+    wanted = json.loads(json.dumps(run, default=str))
     if earlier != wanted:
         changed = sorted(key for key in {*earlier, *wanted} if earlier.get(key) != wanted.get(key))
         raise OutputError(
             f"{uri} was made with other settings ({', '.join(changed)} differ).", "Choose another --out, or delete it."
         )
-    return MANIFEST in found
+    return finished
+
+
+def _earlier_run(uri: str) -> dict[str, Any] | None:
+    """What a job in this folder was asked for; read and not listed, since a list may be behind what was written."""
+    try:
+        found: dict[str, Any] = storage.read_json(storage.join(uri, RUN))
+    except NotFoundError:
+        return None
+    return found
 
 
 def claim(uri: str, run: dict[str, Any]) -> bool:
@@ -105,7 +117,7 @@ def claim(uri: str, run: dict[str, Any]) -> bool:
 
 
 def finished_parts(uri: str) -> set[str]:
-    """Ids of the units whose part file is there."""
+    """Ids of the units whose part file is there. A unit that a list forgets is done again, and writes the same file."""
     return {
         name.removeprefix("part-").removesuffix(".parquet")
         for name in storage.names(storage.join(uri, PARTS))

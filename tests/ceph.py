@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 import uuid
 from types import TracebackType
@@ -141,6 +142,28 @@ class Ceph:
             if name in self.processes:
                 _end(self.processes.pop(name))
 
+    def take_away(self, what: str, away_s: float) -> threading.Thread:
+        """`gateway stopped`, `gateway killed` or `disk stopped` for a time; the thread ends when it is back."""
+        daemon = self.processes["osd" if what.startswith("disk") else "rgw"]
+        daemon.send_signal(signal.SIGKILL if what.endswith("killed") else signal.SIGSTOP)
+
+        def bring_back() -> None:
+            time.sleep(away_s)
+            if what.endswith("killed"):
+                daemon.wait()
+                self.restart_gateway()
+            else:
+                daemon.send_signal(signal.SIGCONT)
+
+        thread = threading.Thread(target=bring_back)
+        thread.start()
+        return thread
+
+    def restart_gateway(self) -> None:
+        """Start the gateway that a test has killed; returns when it listens."""
+        self._start("rgw", "radosgw", "-n", "client.rgw")
+        _wait_for_port(self._ports["rgw_port"], seconds=90)
+
     def _write_configuration(self) -> None:
         for part in ("mon", "osd", "rgw"):
             (self.folder / part).mkdir(parents=True)
@@ -166,8 +189,7 @@ class Ceph:
         self._start("osd", "ceph-osd", "-i", "0")
 
     def _start_gateway(self) -> None:
-        self._start("rgw", "radosgw", "-n", "client.rgw")
-        _wait_for_port(self._ports["rgw_port"], seconds=90)
+        self.restart_gateway()
         key, secret = self.environment["AWS_ACCESS_KEY_ID"], self.environment["AWS_SECRET_ACCESS_KEY"]
         user = ("user", "create", "--uid=medray", "--display-name=medray", f"--access-key={key}", f"--secret={secret}")
         self._run("radosgw-admin", "-n", "client.rgw", *user)

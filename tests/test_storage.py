@@ -1,6 +1,5 @@
 """Bytes, listings and errors on a local disk, on moto's S3 server and, slowly, on a real Ceph."""
 
-import signal
 import subprocess
 import sys
 import time
@@ -126,16 +125,6 @@ def test_pyarrow_reads_the_same_store(folder):
     arrow, path = storage.arrow_filesystem(storage.join(folder, "x"))
     with arrow.open_input_file(path) as file:
         assert file.read() == b"abc"
-
-
-@pytest.mark.slow
-def test_a_gateway_that_stands_still_for_a_while_costs_time_and_nothing_else(ceph, ceph_bucket):
-    uri = f"{ceph_bucket.uri}/x"
-    storage.write_bytes(uri, b"abc")
-    ceph.processes["rgw"].send_signal(signal.SIGSTOP)
-    again = subprocess.Popen(["sh", "-c", f"sleep 5; kill -CONT {ceph.processes['rgw'].pid}"])
-    assert storage.read_bytes(uri) == b"abc"
-    assert again.wait(20) == 0
 
 
 @pytest.mark.parametrize("store", ["disk", pytest.param("ceph_bucket", marks=pytest.mark.slow)])

@@ -1,6 +1,7 @@
 """One stored object to its rows of the index: one for a loose object; for a shard one of its own and one a member.
 
-Only headers are read. Nothing that an object holds can raise here: what is wrong with it stands in its row.
+Only headers are read. Nothing that an object holds can raise here: what is wrong with it stands in its row. A store
+that gives nothing any more ends the job.
 """
 
 from collections import Counter
@@ -19,7 +20,7 @@ from medray.archive.pixel_module import FLOAT_BITS, SAMPLES_AT_MOST
 from medray.archive.rows import EMPTY_ROW, INDEX_TAGS, Row, dicom_fields, rows_to_table, sop_class_uid, within_columns
 from medray.archive.sniffing import BYTES_NEEDED, COMPRESSED, inside_gzip, sniff
 from medray.archive.sources import InflatedSource, PartSource, Source, StoredSource
-from medray.errors import Reason, SampleError
+from medray.errors import Reason, SampleError, StorageError
 from medray.settings import IndexSettings
 
 HEADER_AT_MOST = 64 * 2**20
@@ -79,6 +80,8 @@ class _Indexer:
                 fields, outcome = self._fields(place.source, format, head)
         except SampleError as error:
             outcome = ("failed", error.reason, error.detail)
+        except StorageError:  # the store's: no other object could be read either
+            raise
         except Exception as error:  # a defect of ours costs one row, and the row says so
             outcome = ("failed", Reason.INTERNAL, type(error).__name__)
         read = self.stored.fetched - before - sum(row["bytes_read"] for row in members)

@@ -1,15 +1,20 @@
-"""Ranged reads of stored objects: read-ahead, retries, and parts of objects (shard members) that read like objects."""
+"""Ranged reads of stored objects: read-ahead, and parts of objects (shard members) that read like objects."""
 
 import io
-import time
 import zlib
 from typing import Protocol, runtime_checkable
 
 from medray import storage
-from medray.errors import AccessDeniedError, NotFoundError, Reason, SampleError, StorageError
+from medray.errors import (
+    AccessDeniedError,
+    CredentialsError,
+    NotFoundError,
+    Reason,
+    SampleError,
+    StorageError,
+    UnavailableError,
+)
 
-ATTEMPTS = 4
-FIRST_PAUSE_S = 0.2
 READ_AHEAD_AT_MOST = 4 * 2**20
 INFLATED_AT_MOST = 2 * 2**30
 
@@ -26,22 +31,22 @@ class Source(Protocol):
 
 
 def fetch(uri: str, offset: int, length: int) -> bytes:
-    """A range of an object; what a store refuses for the moment is asked for again.
+    """A range of an object. What is wrong with the object costs its row; what is wrong with the store ends the job.
 
     Raises:
-        SampleError: not_found, access_denied, or read_failed after four attempts; its detail names no object.
+        SampleError: not_found, access_denied or read_failed; it names no object.
+        CredentialsError, UnavailableError: no other object could be read either.
     """
-    for attempt in range(ATTEMPTS):
-        try:
-            return storage.read_bytes(uri, offset, length)
-        except NotFoundError:
-            raise SampleError(Reason.NOT_FOUND) from None
-        except AccessDeniedError:
-            raise SampleError(Reason.ACCESS_DENIED) from None
-        except (StorageError, OSError, TimeoutError):
-            if attempt + 1 < ATTEMPTS:
-                time.sleep(FIRST_PAUSE_S * 2**attempt)
-    raise SampleError(Reason.READ_FAILED, f"after {ATTEMPTS} attempts")
+    try:
+        return storage.read_bytes(uri, offset, length)
+    except (CredentialsError, UnavailableError):
+        raise
+    except NotFoundError:
+        raise SampleError(Reason.NOT_FOUND) from None
+    except AccessDeniedError:
+        raise SampleError(Reason.ACCESS_DENIED) from None
+    except (StorageError, OSError):
+        raise SampleError(Reason.READ_FAILED) from None
 
 
 class StoredSource:

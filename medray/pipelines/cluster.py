@@ -26,9 +26,10 @@ from ray.util.annotations import RayDeprecationWarning
 
 from medray.errors import MedrayError, SettingsError
 from medray.pipelines.progress import say
+from medray.retries import ANSWERED
 from medray.settings import RaySettings
 
-PASSED_ON = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE")
+PASSED_ON = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", ANSWERED)
 MIN_OBJECT_STORE = 80 * 2**20
 KNOCK_S = 5.0
 KEEP_LOGS = "MEDRAY_KEEP_RAY_LOGS"  # set by --debug
@@ -52,12 +53,14 @@ def cluster(settings: RaySettings, spare_cpus: int = 0) -> Iterator[None]:
         return
     address = settings.address or os.environ.get("RAY_ADDRESS")
     temporary = None if address else _own_folder()
+    os.environ[ANSWERED] = "1"  # the driver has looked at its stores; its workers wait for one that is away
     try:
         _join(address) if address else _start(settings, str(temporary), spare_cpus)
         _quiet()
         yield
     finally:
         ray.shutdown()
+        os.environ.pop(ANSWERED, None)
         if temporary and os.environ.get(KEEP_LOGS):
             say(f"medray: Ray's logs are kept in {temporary}/session_latest/logs")
         elif temporary:

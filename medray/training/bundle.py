@@ -22,6 +22,7 @@ from medray.errors import BundleError, NotFoundError
 from medray.image_settings import GraphRecipe, StepRecipe
 from medray.label_settings import TaskName
 from medray.models.catalog import build_model
+from medray.retries import NO_BUCKET
 from medray.samples.tables import InputKind
 from medray.settings import Recipe
 
@@ -142,7 +143,7 @@ def _read_manifest(uri: str) -> dict[str, Any]:
     try:
         manifest = storage.read_json(storage.join(uri, MANIFEST))
     except NotFoundError as error:
-        if storage.NO_BUCKET in error.what:
+        if NO_BUCKET in error.what:
             raise
         raise BundleError(f"{uri} holds no finished bundle ({MANIFEST} is missing).", "Finish the training.") from None
     except ValueError:

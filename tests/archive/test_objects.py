@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from medray import schema, storage
-from medray.archive import sources
 from medray.archive.identity import keyed_hash, unseal
 from medray.archive.objects import index_object, rows_to_table
 from medray.archive.reading import read_object
-from medray.errors import StorageError
+from medray.errors import CredentialsError, StorageError, UnavailableError
 from medray.settings import IndexSettings
 from tests.archive.makers import (
     KEY,
@@ -208,9 +207,21 @@ def test_an_object_that_a_store_will_not_give_is_one_failed_row(tmp_path, monkey
         raise StorageError("CANARY cannot be read")
 
     monkeypatch.setattr(storage, "read_bytes", refuse)
-    monkeypatch.setattr(sources, "FIRST_PAUSE_S", 0.0)
     (row,) = index_object(stored, KEY, IndexSettings(archive="a", out="b"))
-    assert (row["status"], row["reason"], row["detail"]) == ("failed", "read_failed", "after 4 attempts")
+    assert (row["status"], row["reason"], row["detail"]) == ("failed", "read_failed", None)
+
+
+@pytest.mark.parametrize("error", [CredentialsError("expired"), UnavailableError("away")])
+def test_a_store_that_gives_nothing_any_more_is_no_row_of_an_object(tmp_path, monkeypatch, error):
+    (tmp_path / "object").write_bytes(b"x")
+    (stored,) = storage.list_objects(str(tmp_path))
+
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(storage, "read_bytes", refuse)
+    with pytest.raises(type(error)):
+        index_object(stored, KEY, IndexSettings(archive="a", out="b"))
 
 
 def test_a_defect_of_ours_costs_one_row(tmp_path, monkeypatch):

@@ -1,14 +1,30 @@
 """Commands as processes that a test may kill, and the processes of Ray below them (Linux)."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.processes import below
+
+RAY = """
+import pathlib, sys, time, ray
+for _ in range(5):  # Ray gives its own daemons 30 s, and a busy machine may need more
+    try:
+        sizes = {"num_cpus": 2, "object_store_memory": 400 * 2**20}
+        ray.init(address="local", include_dashboard=False, _temp_dir=sys.argv[1], **sizes)
+        break
+    except Exception:
+        ray.shutdown()
+pathlib.Path(sys.argv[1], "address").write_text(ray.get_runtime_context().gcs_address)
+time.sleep(10**6)
+"""
 
 
 class Driver:
@@ -62,6 +78,18 @@ class Driver:
     def errors(self) -> str:
         """What it said on stderr; only once it has ended."""
         return self.process.stderr.read() if self.process.stderr else ""
+
+
+@contextmanager
+def ray_apart(environment: dict[str, str]) -> Iterator[str]:
+    """A Ray of two CPUs in a process of its own with this environment; its address, for RAY_ADDRESS of commands."""
+    folder = Path(tempfile.mkdtemp(prefix="mr-"))  # a short path: the sockets of Ray have long names
+    try:
+        with Driver(command=[sys.executable, "-c", RAY, str(folder)], environment=environment) as driver:
+            driver.wait_until(lambda: bool((folder / "address").exists() and (folder / "address").read_text()))
+            yield (folder / "address").read_text()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def title(pid: int) -> str:
