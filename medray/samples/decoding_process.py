@@ -1,8 +1,8 @@
 """The process that may die: `python -m medray.samples.decoding_process SOCKET` decodes and prepares units.
 
 Samples go back through the socket, images into the shared memories that came with the unit, one for each recipe. A page
-of the first memory names the frame under way. The frame's alarm is set in this process itself and needs no thread: a decoder that holds Python's
-lock is ended too.
+of the first memory names the frame under way. The frame's alarm is set in this process itself and needs no thread: a
+decoder that holds Python's lock is ended too.
 """
 
 import contextlib

@@ -62,7 +62,7 @@ def flipped(samples: pa.Table, recipe: Recipe, flips: Flips) -> pa.Table:
     good = usable(samples)
     if flips == UNFLIPPED or not good.num_rows:
         return samples
-    axes = [2 + axis for axis in (0, 1) if flips[axis]]
+    axes = tuple(2 + axis for axis in (0, 1) if flips[axis])
     turned = np.flip(image_batch(good, recipe), axes)
     lengths = np.where([status == "ok" for status in samples["status"].to_pylist()], turned[0].size, 0)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])

@@ -99,7 +99,12 @@ def _outcome(record: dict[str, Any], frame: int | None, error: SampleError | Non
 
 
 def _frames(
-    record: dict[str, Any], content: bytes | SampleError, recipes: Sequence[Recipe], decode: DecodeSettings, *, row: _Row
+    record: dict[str, Any],
+    content: bytes | SampleError,
+    recipes: Sequence[Recipe],
+    decode: DecodeSettings,
+    *,
+    row: _Row,
 ) -> Iterator[list[dict[str, Any]]]:
     """The samples of one object: each frame of its own, ok or failed; one failed row where the object is unreadable."""
     try:
