@@ -97,7 +97,9 @@ def test_flips_are_those_of_the_augmentation_and_failed_rows_stay(rows, flips):
     samples = images_of(rows, KEY, SMALL)
     turned = flipped(samples, SMALL, flips)
     assert turned.drop_columns(["image"]).equals(samples.drop_columns(["image"]))
-    assert [len(image) for image in turned["image"].to_pylist()] == [len(image) for image in samples["image"].to_pylist()]
+    assert [len(image) for image in turned["image"].to_pylist()] == [
+        len(image) for image in samples["image"].to_pylist()
+    ]
     given, found = (image_batch(usable(table), SMALL) for table in (samples, turned))
     for image, other in zip(given, found, strict=True):
         np.testing.assert_array_equal(apply_augmentation(image, Augmentation(flips=flips)), other)
