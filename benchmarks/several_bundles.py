@@ -4,8 +4,8 @@
 
 CT slices (512 x 512, a file in each transfer syntax of decode.py, eight copies) are scored by the warm actor itself,
 `Scorer`, in this process: by each bundle alone and by both in one pass, in turns. CPU time is that of this process and
-of its decoding process together; the least of the turns is compared. `ratio` of 0.6 means that one pass costs 60 % of the
-two runs. Weights are as they were drawn: what an answer costs does not depend on them.
+of its decoding process together; the least of the turns is compared. `ratio` of 0.6 means that one pass costs 60 % of
+the two runs. Weights are as they were drawn: what an answer costs does not depend on them.
 """
 
 from pathlib import Path
