@@ -23,6 +23,15 @@ TABLES = {
         "`numpy.repeat(run_classes, run_lengths).reshape(rows, columns)` is the mask; "
         "`medray.scoring.segmentations.mask_of(row)` does that.",
     ),
+    "models": (
+        schema.MODELS,
+        "One table of predictions, of a bundle or of their mean: what the output folder of several bundles holds "
+        "(`medray score --bundle A --bundle B`).",
+    ),
+    "aggregates": (
+        schema.AGGREGATES,
+        "One series, study or patient (`score --aggregate`): `_aggregates/LEVEL-RULE` in the predictions' folder.",
+    ),
     "explanations": (
         schema.EXPLANATIONS,
         "One chosen sample and where the model looked (`score --explain`): `_explanations` in the predictions' folder.",

@@ -32,6 +32,7 @@ examples:
   medray index  --archive s3://hospital/2024 --out index
   medray train  --source index --labels.file labels.csv --model gatedgcn --out run
   medray score  --source index --bundle run/bundles/seed-0 --out predictions
+  medray score  --source index --bundle A --bundle B --ensemble mean --aggregate mean --out predictions
   medray score  --verify predictions
   medray report --predictions predictions --labels.file labels.csv --bundle run/bundles/seed-0 --out report
   medray train  --config settings.yaml --print_config      settings may come from a YAML file, flags go first
@@ -70,7 +71,8 @@ def _job(verb: str, arguments: Sequence[str]) -> int:
     if verb == "score" and any(flag.split("=")[0] == "--verify" for flag in arguments):
         return _verify(arguments)
     parser = _flags(verb)
-    parsed = parser.parse_args([_with_underscores(argument) for argument in arguments])
+    arguments = [_with_underscores(argument) for argument in arguments]
+    parsed = parser.parse_args(_with_lists(arguments) if verb == "score" else arguments)
     given = parser.instantiate_classes(parsed)
     kind = VERBS[verb][0]
     _job_of(verb)(kind(**{item.name: given[item.name] for item in fields(kind)}))
@@ -81,6 +83,16 @@ def _with_underscores(argument: str) -> str:
     """A flag's words may be joined by hyphens too: `--decode.cross-check` is `--decode.cross_check`."""
     name, equals, value = argument.partition("=")
     return (f"--{name[2:].replace('-', '_')}" if name.startswith("--") else name) + equals + value
+
+
+def _with_lists(arguments: Sequence[str]) -> list[str]:
+    """`--bundle A --bundle B` as jsonargparse wants it: the second and later ones are added to the first."""
+    found: list[str] = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        again = name == "--bundle" and any(known.partition("=")[0] == name for known in found)
+        found.append(f"{name}+{equals}{value}" if again else argument)
+    return found
 
 
 def _job_of(verb: str) -> Callable[[Any], Any]:

@@ -115,6 +115,40 @@ PREDICTIONS = pa.schema(
     ]
 )
 
+MODELS = pa.schema(
+    [
+        _field("name", pa.string(), "the folder of the model's predictions, beside this table"),
+        _field("model_id", pa.string(), "as in the predictions"),
+        _field("mean_over", pa.list_(pa.string()), "the bundles' hashes, where it is a mean; else empty"),
+        _field("task", pa.string(), "classify or segment"),
+        _field("classes", pa.list_(pa.string()), "in the order of the probabilities"),
+        _field("threshold", pa.float64(), "of the second of two classes; null = the most probable class"),
+        _field("rows", pa.int64(), "samples"),
+        _field("ok", pa.int64(), "of them ok"),
+        _field("failed", pa.int64(), "of them failed"),
+    ]
+)
+
+AGGREGATES = pa.schema(
+    [
+        _field("group_key", pa.string(), "the series', study's or patient's key; where it is missing the object_id"),
+        _field("keyed_by", pa.string(), "series_key, study_key, patient_key, or object_id"),
+        _field("patient_key", pa.string(), "as in the predictions; null where they do not say"),
+        _field("study_key", pa.string(), "likewise; null for patients"),
+        _field("series_key", pa.string(), "likewise; null for patients and studies"),
+        _field("status", pa.string(), "ok where a sample is, else failed"),
+        _field("reason", pa.string(), "of the group's failed samples the first in the alphabet; null where ok"),
+        _field("samples", pa.int64(), "of the group in the predictions"),
+        _field("ok", pa.int64(), "of them ok: the answer rests on these"),
+        _field("failed", pa.int64(), "of them failed"),
+        _field("probabilities", pa.list_(pa.float32()), "one a class, in the bundle's order; null where not ok"),
+        _field("label", pa.string(), "the answer, at the threshold of the predictions"),
+        _field("rule", pa.string(), "mean, max or noisy_or"),
+        _field("recipe_id", pa.string(), "as in the predictions"),
+        _field("model_id", pa.string(), "as in the predictions"),
+    ]
+)
+
 _RUNS = "the class number of each, in the bundle's order; -1 = the model did not see these pixels"
 _PLACEMENT = (
     "the frame's rows and columns; first row, first column, rows and columns of the part that was resized; its rows "

@@ -13,6 +13,8 @@ PathStyle = Literal["sealed", "plain"]
 ModelName = Literal[
     "cnn", "resnet18", "vig", "deepsets", "gcn", "sage", "gin", "gat", "gatedgcn", "pna", "gps", "hybrid"
 ]
+TestTimeFlips = Literal["off", "left_right", "up_down", "both"]
+AggregateLevel = Literal["series", "study", "patient"]
 
 
 @dataclass(frozen=True)
@@ -191,12 +193,18 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class ScoreSettings:
-    """Score every sample of an index (or an archive) with a bundle.
+    """Score every sample of an index (or an archive) with a bundle, or with several in one pass over the pixels.
 
     Attributes:
         source: an index table or an archive (which is indexed first, beside the output).
         out: where the predictions go. The same command again goes on where it stopped.
-        bundle: the model bundle.
+        bundle: the model bundle. `--bundle A --bundle B` reads and decodes each frame once, and writes a table of
+            predictions for each, in OUT/MODEL-ID folders that OUT itself lists.
+        ensemble: `mean` adds the table OUT/ensemble-ID: the mean of the bundles' probabilities, which must have the
+            same classes; their recipes may differ. The answer of two classes is at the mean of the bundles' thresholds.
+        test_time_flips: each bundle answers with the mean of its probabilities of the image and its mirror images:
+            `left_right`, `up_down` or `both` (four); region graphs are made anew of each. A mirrored body has its heart
+            on the right: leave it off where the side matters to a class.
         key_file: file with the secret key of the hashed identifiers; none = $MEDRAY_KEY, else ~/.config/medray/key.
         batch_size: samples in one forward pass.
         actors: warm model actors; none = one a CPU (or GPU).
@@ -210,13 +218,17 @@ class ScoreSettings:
         explain_method: `cam` (LayerCAM of images, node-CAM of graphs), `integrated_gradients` or `occlusion`.
         probabilities: store those of each pixel of the model's input, as float16, where the bundle segments: the
             report's AUROC needs them.
+        aggregate: one row a group of samples as well, in OUT/_aggregates/LEVEL-RULE: `mean` of the probabilities;
+            `max`, the surest sample (with two classes that of the second class, the finding); `noisy_or` (two classes):
+            1 - product of (1 - p), which takes samples as independent and nears 1 in long series.
+        aggregate_to: the groups: `series`, `study` or `patient`. A sample without such a key is a group of its object.
         decode: what decoding may take, and how it is checked.
         ray: where the job runs.
     """
 
     source: str
     out: str
-    bundle: str
+    bundle: list[str] | str
     key_file: str | None = None
     batch_size: int = 64
     actors: int | None = None
@@ -227,8 +239,17 @@ class ScoreSettings:
     explain_top: int = 100
     explain_method: Literal["cam", "integrated_gradients", "occlusion"] = "cam"
     probabilities: bool = False
+    ensemble: Literal["off", "mean"] = "off"
+    test_time_flips: TestTimeFlips = "off"
+    aggregate: Literal["off", "mean", "max", "noisy_or"] = "off"
+    aggregate_to: AggregateLevel = "patient"
     decode: DecodeSettings = field(default_factory=DecodeSettings)
     ray: RaySettings = field(default_factory=RaySettings)
+
+    @property
+    def bundles(self) -> list[str]:
+        """The folders of the bundles, one or several."""
+        return [self.bundle] if isinstance(self.bundle, str) else list(self.bundle)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from medray.retries import NO_BUCKET
 MANIFEST, RUN, PARTS = "_MANIFEST.json", "_RUN.json", "_parts"
 OWN_INDEX = "_index"  # the index that a job makes for itself, a table of its own
 EXPLANATIONS = "_explanations"  # of the predictions in whose folder it lies, a table of its own
+AGGREGATES = "_aggregates"  # likewise, a table for each level and rule
 ROWS_PER_FILE = 1_000_000
 ROWS_PER_GROUP = 65_536
 

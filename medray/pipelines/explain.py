@@ -30,7 +30,7 @@ class Explainer:
         torch.set_num_threads(1)
         start_decoding_process()
         self.settings, self.key = settings, key
-        self.bundle = load_bundle(settings.bundle)
+        self.bundle = load_bundle(*settings.bundles)
         self.model = self.bundle.build_model().to("cuda" if settings.use_gpu else "cpu")
 
     @WithoutText()

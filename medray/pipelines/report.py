@@ -6,7 +6,7 @@ from typing import Any
 
 from medray import storage, tables
 from medray.archive.identity import load_key
-from medray.errors import BundleError
+from medray.errors import BundleError, OutputError
 from medray.label_settings import TaskName
 from medray.pipelines.class_report import class_content
 from medray.pipelines.mask_report import mask_content
@@ -25,13 +25,13 @@ def report(settings: ReportSettings) -> dict[str, Any]:
     """Measure predictions and draw the page; the manifest of the metrics table.
 
     Raises:
-        OutputError: the predictions are not finished, or the output folder holds something else.
+        OutputError: the predictions are not finished, or no predictions, or the output folder holds something else.
         BundleError: the bundle did not make the predictions.
         SettingsError: masks for a classification.
         LabelError: labels that match no sample, or no masks for a segmentation.
     """
     settings = replace(settings, out=storage.absolute(settings.out), predictions=storage.absolute(settings.predictions))
-    manifest, key = tables.read_manifest(settings.predictions), load_key(settings.key_file)
+    manifest, key = _manifest(settings.predictions), load_key(settings.key_file)
     bundle = load_bundle(settings.bundle) if settings.bundle else None
     if bundle is not None and bundle.model_id != manifest["model_id"]:
         raise BundleError(
@@ -54,3 +54,13 @@ def report(settings: ReportSettings) -> dict[str, Any]:
     print(summarize(content))
     say(f"report: {page}")
     return finished
+
+
+def _manifest(predictions: str) -> dict[str, Any]:
+    manifest = tables.read_manifest(predictions)
+    if manifest["kind"] == "models":
+        names = ", ".join(tables.read_table(predictions)["name"].to_pylist())
+        raise OutputError(f"{predictions} is a table of models.", f"Give one of the folders in it: {names}.")
+    if manifest["kind"] != "predictions":
+        raise OutputError(f"{predictions} is a table of {manifest['kind']}.", "Give the --out of `medray score`.")
+    return manifest

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from medray import storage, tables
 from medray.errors import OutputError
+from medray.pipelines.aggregate import verify_aggregates
 from medray.schema import INDEX
 from medray.scoring.choice import TO_CHOOSE, choose_explained
 
@@ -26,13 +27,28 @@ def slices_to_score(source: str, rows: int) -> Iterator[pa.Table]:
         yield table.filter(pc.not_equal(table["status"], "skipped"))
 
 
+def objects_to_score(source: str) -> int:
+    """How many rows of an index these are."""
+    status = tables.read_manifest(source)["funnel"]["status"]
+    return int(status.get("ok", 0) + status.get("failed", 0))
+
+
 def verify(out: str) -> dict[str, int]:
     """Prove that the predictions hold each sample of their index once and nothing else; the counts.
+
+    Of the output of several bundles, those of every table; `rows`, `ok` and so on are sums over the tables. Tables of
+    explanations and aggregates beside predictions are proved too.
 
     Raises:
         OutputError: a sample is missing, doubled, or not of the index, or the index is no longer the one scored.
     """
     manifest = tables.read_manifest(out)
+    if manifest["kind"] == "models":
+        names = tables.read_table(out)["name"].to_pylist()
+        each = [Counter(verify(storage.join(out, name))) for name in names]
+        return {"tables": len(names), **sum(each, Counter()), "objects": each[0]["objects"]}
+    if manifest["kind"] != "predictions":
+        raise OutputError(f"{out} is a table of {manifest['kind']}.", "Give the --out of `medray score`.")
     if tables.read_manifest(manifest["source"])["generation"] != manifest["source_generation"]:
         raise OutputError(
             f"{out} cannot be verified: its index has been updated since.", "Score the index again, into a new --out."
@@ -56,6 +72,8 @@ def verify(out: str) -> dict[str, int]:
     counts = {name: status.count(name) for name in ("ok", "failed", "skipped")}
     explained = verify_explanations(out)
     more = {} if explained is None else {"explained": explained}
+    if (aggregated := verify_aggregates(out)) is not None:
+        more["aggregates"] = aggregated
     return {"objects": len(expected), "rows": len(ids), **counts, **more}
 
 

@@ -70,9 +70,18 @@ def frame_values(
     pixels = instance.pixels
     if pixels.voi and found.values.ndim == 2:
         found = replace(found, voi=pixels.voi[frame if len(pixels.voi) > 1 else 0])
-    if pet == "suv_bw" and pixels.modality == "PT":
-        found = replace(found, values=_body_weight_suv(found.values.astype(np.float32, copy=False), pixels), voi=())
-    return found
+    return with_pet_values(found, pixels, pet)
+
+
+def with_pet_values(found: FrameValues, pixels: PixelModule, pet: PetValues) -> FrameValues:
+    """A decoded frame in the units that are asked for: the frame itself, or a PET's with new values.
+
+    Raises:
+        SampleError: `suv_missing`, as in `frame_values`.
+    """
+    if pet != "suv_bw" or pixels.modality != "PT":
+        return found
+    return replace(found, values=_body_weight_suv(found.values.astype(np.float32, copy=False), pixels), voi=())
 
 
 def _body_weight_suv(values: Values, pixels: PixelModule) -> Values:

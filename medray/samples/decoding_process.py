@@ -1,8 +1,8 @@
 """The process that may die: `python -m medray.samples.decoding_process SOCKET` decodes and prepares units.
 
-Samples go back through the socket, images into the shared memory that came with the unit. A page of that memory names
-the frame under way. The frame's alarm is set in this process itself and needs no thread: a decoder that holds Python's
-lock is ended too.
+Samples go back through the socket, images into the shared memories that came with the unit, one for each recipe. A page
+of the first memory names the frame under way. The frame's alarm is set in this process itself and needs no thread: a
+decoder that holds Python's lock is ended too.
 """
 
 import contextlib
@@ -52,18 +52,20 @@ class _Journal(Watch):
         os.pwrite(self.memory, UNDER_WAY.pack(False, 0, 0), 0)
 
 
-def _answers(request: Request, memory: int) -> Iterator[list[dict[str, Any]]]:
-    """The samples a fifth of a second at a time; their images go to the shared memory."""
+def _answers(request: Request, memories: list[int]) -> Iterator[list[list[dict[str, Any]]]]:
+    """The samples of frames a fifth of a second at a time; their images go to the shared memories."""
     _bound_memory(int(request.decode.gibibytes * 2**30))
-    held: list[dict[str, Any]] = []
-    offset, sent = PAGE + 4 * request.floats, time.monotonic()
-    for sample in prepared_frames(
-        request.rows, request.key, request.recipe, request.decode, watch=_Journal(request, memory)
+    held: list[list[dict[str, Any]]] = []
+    offsets, sent = [PAGE + 4 * floats for floats in request.floats], time.monotonic()
+    for samples in prepared_frames(
+        request.rows, request.key, request.recipes, request.decode, watch=_Journal(request, memories[0])
     ):
-        image = sample.pop("image", None)
-        if image is not None:
-            offset += os.pwrite(memory, image, offset)
-        held.append({**sample, "floats": 0 if image is None else image.size})
+        for number, sample in enumerate(samples):
+            image = sample.pop("image", None)
+            if image is not None:
+                offsets[number] += os.pwrite(memories[number], image, offsets[number])
+            sample["floats"] = 0 if image is None else image.size
+        held.append(samples)
         if time.monotonic() - sent > SEND_S:
             yield held
             held, sent = [], time.monotonic()
@@ -83,19 +85,21 @@ def main() -> None:
     own = socket.socket(fileno=int(sys.argv[1]))
     connection = Connection(os.dup(own.fileno()))
     _load_compiled(Recipe())
-    loaded = StepRecipe()
+    loaded = {StepRecipe()}
     while True:
         try:
             request: Request = connection.recv()
-            _, (memory,), *_ = socket.recv_fds(own, 1, 1)
+            _, memories, *_ = socket.recv_fds(own, 1, len(request.recipes))
         except (EOFError, OSError, ValueError):
             return
-        if request.recipe.steps != loaded:
-            _load_compiled(request.recipe)
-            loaded = request.recipe.steps
+        for recipe in request.recipes:
+            if recipe.steps not in loaded:
+                _load_compiled(recipe)
+                loaded.add(recipe.steps)
         with contextlib.suppress(BrokenPipeError):
-            _serve(connection, request, memory)
-        os.close(memory)
+            _serve(connection, request, memories)
+        for memory in memories:
+            os.close(memory)
 
 
 def _load_compiled(recipe: Recipe) -> None:
@@ -107,10 +111,10 @@ def _load_compiled(recipe: Recipe) -> None:
     )
 
 
-def _serve(connection: Connection, request: Request, memory: int) -> None:
+def _serve(connection: Connection, request: Request, memories: list[int]) -> None:
     try:
-        for samples in _answers(request, memory):
-            connection.send(samples)
+        for frames in _answers(request, memories):
+            connection.send(frames)
         connection.send(None)
     except MedrayError as error:
         connection.send(error)

@@ -1,6 +1,7 @@
 """Units decoded in a process that may die: a frame that kills, stalls or swells its decoder costs one row.
 
-The process reads, decodes and prepares; the images come back in shared memory: a healthy frame pays for no copy. When
+The process reads, decodes and prepares, for several recipes at once where several models look at the same archive; the
+images come back in shared memory: a healthy frame pays for no copy. When
 the process dies, the frame that was under way is the guilty one, and another process goes on behind it.
 """
 
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -61,14 +63,30 @@ def isolated_images_of(rows: pa.Table, key: bytes, recipe: Recipe, decode: Decod
     Raises:
         MedrayError: what reading raised there, or the process cannot live.
     """
+    return isolated_images(rows, key, [recipe], decode)[0]
+
+
+def isolated_images(
+    rows: pa.Table, key: bytes, recipes: Sequence[Recipe], decode: DecodeSettings = DEFAULT
+) -> list[pa.Table]:
+    """The prepared images of a unit for each of several recipes; every object is read, every frame decoded once.
+
+    The tables have the same samples in the same order. A frame that ends its decoding process fails in all of them, and
+    what decoding may take (`decode`) it may take for all recipes together.
+
+    Raises:
+        MedrayError: as `isolated_images_of`.
+    """
     with _lock:
-        unit = _Unit(rows, key, recipe, decode)
+        unit = _Unit(rows, key, tuple(recipes), decode)
         try:
-            return unit.prepared()
+            unit.decode_all()
         except BaseException:
-            end_decoding_process()  # it may still write to the memory
-            unit.memory.give_back()
+            end_decoding_process()  # it may still write to the memories
+            for memory in unit.memories:
+                memory.give_back()
             raise
+        return [unit.table(number) for number in range(len(unit.recipes))]
 
 
 @dataclass
@@ -129,13 +147,16 @@ class _Unit:
 
     rows: pa.Table
     key: bytes = field(repr=False)
-    recipe: Recipe
+    recipes: tuple[Recipe, ...]
     decode: DecodeSettings
-    samples: list[dict[str, Any]] = field(default_factory=list)
+    frames: list[list[dict[str, Any]]] = field(default_factory=list)  # of each frame a sample a recipe
     guilty: dict[Place, Reason] = field(default_factory=dict)
-    memory: SharedMemory = field(default_factory=take_memory)
+    memories: list[SharedMemory] = field(init=False)
 
-    def prepared(self) -> pa.Table:
+    def __post_init__(self) -> None:
+        self.memories = [take_memory() for _ in self.recipes]
+
+    def decode_all(self) -> None:
         strays = 0
         while (code := self._attempt()) is not None:
             place = self._under_way()
@@ -144,42 +165,47 @@ class _Unit:
                 raise MedrayError(f"The decoding process ended {strays} times between frames.", "Is memory short?")
             if place is not None:
                 self.guilty[place] = REASONS.get(code, Reason.DECODER_CRASHED)
-        return sample_table(self.samples, self._images(), with_masks="mask" in self.rows.column_names)
+
+    def table(self, number: int) -> pa.Table:
+        samples = [frame[number] for frame in self.frames]
+        images = _images(samples, self.memories[number])
+        return sample_table(samples, images, with_masks="mask" in self.rows.column_names)
 
     def _attempt(self) -> int | None:
         """Go on where the last process got to; None, or the return code of the process that died."""
         process = _running()
-        os.pwrite(self.memory.descriptor, UNDER_WAY.pack(False, 0, 0), 0)
-        request = Request(self.rows, self.key, self.recipe, self.decode, self._next(), self.guilty, self._floats())
+        os.pwrite(self.memories[0].descriptor, UNDER_WAY.pack(False, 0, 0), 0)
+        request = Request(self.rows, self.key, self.recipes, self.decode, self._next(), self.guilty, self._floats())
         try:
             process.connection.send(request)
-            socket.send_fds(process.socket, [b"m"], [self.memory.descriptor])
+            socket.send_fds(process.socket, [b"m"], [memory.descriptor for memory in self.memories])
             while (answer := process.connection.recv()) is not None:
                 if isinstance(answer, MedrayError):
                     raise answer
-                self.samples += answer
+                self.frames += answer
         except (OSError, EOFError):
             del _processes[os.getpid()]
             return process.end()
         return None
 
     def _next(self) -> Place:
-        """The place behind the last sample that arrived."""
-        if not self.samples:
+        """The place behind the last frame that arrived."""
+        if not self.frames:
             return 0, -1
-        last = self.samples[-1]
+        last = self.frames[-1][0]
         return (last["row"] + 1, -1) if last["frame"] is None else (last["row"], last["frame"] + 1)
 
-    def _floats(self) -> int:
-        return sum(sample["floats"] for sample in self.samples)
+    def _floats(self) -> list[int]:
+        return [sum(frame[number]["floats"] for frame in self.frames) for number in range(len(self.recipes))]
 
     def _under_way(self) -> Place | None:
-        is_one, row, frame = UNDER_WAY.unpack(os.pread(self.memory.descriptor, UNDER_WAY.size, 0))
+        is_one, row, frame = UNDER_WAY.unpack(os.pread(self.memories[0].descriptor, UNDER_WAY.size, 0))
         return (row, frame) if is_one else None
 
-    def _images(self) -> pa.LargeListArray:
-        """The images as one list column that lies in the shared memory."""
-        ends = np.cumsum([sample["floats"] for sample in self.samples], dtype=np.int64)
-        count = int(ends[-1]) if len(ends) else 0
-        offsets = np.concatenate([np.zeros(1, np.int64), ends])
-        return pa.LargeListArray.from_arrays(offsets, self.memory.floats(PAGE, count))
+
+def _images(samples: list[dict[str, Any]], memory: SharedMemory) -> pa.LargeListArray:
+    """The images as one list column that lies in the shared memory."""
+    ends = np.cumsum([sample["floats"] for sample in samples], dtype=np.int64)
+    count = int(ends[-1]) if len(ends) else 0
+    offsets = np.concatenate([np.zeros(1, np.int64), ends])
+    return pa.LargeListArray.from_arrays(offsets, memory.floats(PAGE, count))

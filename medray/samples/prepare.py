@@ -1,7 +1,7 @@
 """A unit of the index to one Arrow table of prepared samples: the only way from pixels to model input."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from medray.errors import Reason, SampleError
 from medray.image_settings import DecodeSettings
 from medray.pixels.placement import Placement
 from medray.pixels.prepare import prepare_placed
-from medray.pixels.values import frame_values
+from medray.pixels.values import FrameValues, frame_values, with_pet_values
 from medray.samples.masks import RowMask, row_masks
 from medray.samples.tables import flat_lists, sample_table
 from medray.settings import Recipe
@@ -39,18 +39,19 @@ class Watch:
 
 def images_of(rows: pa.Table, key: bytes, recipe: Recipe) -> pa.Table:
     """The prepared images of a unit, one row a frame, decoded in this process."""
-    samples = list(prepared_frames(rows, key, recipe, DecodeSettings()))
+    samples = [sample for (sample,) in prepared_frames(rows, key, [recipe], DecodeSettings())]
     return sample_table(
         samples, flat_lists([sample.get("image") for sample in samples]), with_masks="mask" in rows.column_names
     )
 
 
 def prepared_frames(
-    rows: pa.Table, key: bytes, recipe: Recipe, decode: DecodeSettings, *, watch: Watch | None = None
-) -> Iterator[dict[str, Any]]:
-    """The samples of a unit from the watch's start on, in order.
+    rows: pa.Table, key: bytes, recipes: Sequence[Recipe], decode: DecodeSettings, *, watch: Watch | None = None
+) -> Iterator[list[dict[str, Any]]]:
+    """The samples of a unit from the watch's start on, in order: of each frame, read and decoded once, one a recipe.
 
-    Where a frame is ok it has `image` (flat, float32) and `placement`, and `mask` (int16) where the rows name masks.
+    Where a sample is ok it has `image` (flat, float32) and `placement`, and `mask` (int16) where the rows name masks.
+    What one recipe cannot prepare, the others may.
     """
     watch = watch or Watch()
     records = list(enumerate(rows.to_pylist()))[watch.start[0] :]
@@ -59,10 +60,10 @@ def prepared_frames(
     for number, record in records:
         if record["status"] == "ok":
             content, mask = next(contents)
-            for sample in _frames(record, content, recipe, decode, row=_Row(watch, number, mask)):
-                yield {**sample, "row": number}
+            for samples in _frames(record, content, recipes, decode, row=_Row(watch, number, mask)):
+                yield [{**sample, "row": number} for sample in samples]
         elif record["status"] == "failed":
-            yield {**_outcome(record, None), "row": number}
+            yield [{**_outcome(record, None), "row": number} for _ in recipes]
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,13 @@ def _outcome(record: dict[str, Any], frame: int | None, error: SampleError | Non
 
 
 def _frames(
-    record: dict[str, Any], content: bytes | SampleError, recipe: Recipe, decode: DecodeSettings, *, row: _Row
-) -> Iterator[dict[str, Any]]:
+    record: dict[str, Any],
+    content: bytes | SampleError,
+    recipes: Sequence[Recipe],
+    decode: DecodeSettings,
+    *,
+    row: _Row,
+) -> Iterator[list[dict[str, Any]]]:
     """The samples of one object: each frame of its own, ok or failed; one failed row where the object is unreadable."""
     try:
         if isinstance(content, SampleError):
@@ -107,33 +113,48 @@ def _frames(
         with row.over(-1):
             instance = read_instance(content, record["format"])
     except Exception as error:
-        yield _outcome(record, None, _as_sample_error(error))
+        yield [_outcome(record, None, _as_sample_error(error)) for _ in recipes]
         return
     for frame in range(row.first(), instance.pixels.frames):
         try:
             with row.over(frame):
-                sample = _prepared(record, instance, frame, recipe, decode)
-                if row.mask is not None:
-                    sample["mask"] = _placed_mask(row.mask, sample, frame, instance.pixels.frames, decode.max_samples)
+                checked = is_drawn(f"{record['object_id']}:{frame}", decode.cross_check)
+                values = frame_values(instance, frame, decode, checked=checked)
+                place = _Frame(record, instance, frame, row.mask)
+                samples = [place.prepared_or_failed(values, recipe, decode.max_samples) for recipe in recipes]
         except Exception as error:
-            sample = _outcome(record, frame, _as_sample_error(error))
-        yield sample
+            samples = [_outcome(record, frame, _as_sample_error(error)) for _ in recipes]
+        yield samples
 
 
-def _prepared(
-    record: dict[str, Any], instance: Instance, frame: int, recipe: Recipe, decode: DecodeSettings
-) -> dict[str, Any]:
-    checked = is_drawn(f"{record['object_id']}:{frame}", decode.cross_check)
-    values = frame_values(instance, frame, decode, checked=checked, pet=recipe.pet)
-    image, placement = prepare_placed(values, instance.pixels, recipe)
-    flags = sorted({*(record["flags"] or ()), *values.flags})
-    sample = _outcome(record, frame) | {"status": "ok", "reason": None, "detail": None}
-    return sample | {
-        "decoder": values.decoder,
-        "flags": flags,
-        "image": image.ravel(),
-        "placement": placement.numbers(),
-    }
+@dataclass(frozen=True)
+class _Frame:
+    """A frame of an object, and the mask of its row."""
+
+    record: dict[str, Any]
+    instance: Instance
+    frame: int
+    mask: RowMask | None
+
+    def prepared_or_failed(self, values: FrameValues, recipe: Recipe, max_samples: int) -> dict[str, Any]:
+        try:
+            return self._prepared(values, recipe, max_samples)
+        except Exception as error:
+            return _outcome(self.record, self.frame, _as_sample_error(error))
+
+    def _prepared(self, values: FrameValues, recipe: Recipe, max_samples: int) -> dict[str, Any]:
+        pixels = self.instance.pixels
+        image, placement = prepare_placed(with_pet_values(values, pixels, recipe.pet), pixels, recipe)
+        sample = _outcome(self.record, self.frame) | {"status": "ok", "reason": None, "detail": None}
+        sample |= {
+            "decoder": values.decoder,
+            "flags": sorted({*(self.record["flags"] or ()), *values.flags}),
+            "image": image.ravel(),
+            "placement": placement.numbers(),
+        }
+        if self.mask is not None:
+            sample["mask"] = _placed_mask(self.mask, sample, self.frame, pixels.frames, max_samples)
+        return sample
 
 
 def _placed_mask(mask: RowMask, sample: dict[str, Any], frame: int, frames: int, max_samples: int) -> np.ndarray:

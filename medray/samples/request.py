@@ -9,7 +9,7 @@ from medray.errors import Reason
 from medray.image_settings import DecodeSettings
 from medray.settings import Recipe
 
-PAGE = 4096  # of the shared memory in front of the images: the frame under way
+PAGE = 4096  # of each shared memory in front of the images; in the first one it names the frame under way
 UNDER_WAY = struct.Struct("<?qq")  # whether one is; row, frame
 
 Place = tuple[int, int]
@@ -18,12 +18,15 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True)
 class Request:
-    """A unit, and where to go on in it: place, frames that must not be touched, floats in the memory already."""
+    """A unit, and where to go on in it: place, frames that must not be touched, floats in each memory already.
+
+    There is a memory for each recipe.
+    """
 
     rows: pa.Table
     key: bytes = field(repr=False)
-    recipe: Recipe
+    recipes: tuple[Recipe, ...]
     decode: DecodeSettings
     start: Place
     guilty: dict[Place, Reason]
-    floats: int
+    floats: list[int]

@@ -1,13 +1,17 @@
 """Prepared samples of a unit to rows of the predictions table."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Bool
 from torch import nn
 
 from medray.samples.collate import batches
 from medray.samples.tables import usable
 from medray.schema import KEYS, PREDICTIONS
+from medray.scoring.mean import mean_predictions
 from medray.scoring.score import Predictions, predict
 from medray.settings import ScoreSettings
 from medray.training.bundle import Bundle
@@ -19,12 +23,18 @@ FROM_INDEX = [
 
 
 def score_samples(
-    samples: pa.Table, rows: pa.Table, bundle: Bundle, model: nn.Module, *, unit_id: str, settings: ScoreSettings
+    views: Sequence[pa.Table],
+    rows: pa.Table,
+    bundle: Bundle,
+    model: nn.Module,
+    *,
+    unit_id: str,
+    settings: ScoreSettings,
 ) -> pa.Table:
     """Classify the samples that are ok, and give every sample a row.
 
     Args:
-        samples: from `prepare_unit`.
+        views: from `prepare_unit`, or the same samples flipped in several ways: the answer is the mean over them.
         rows: the unit's rows of the index, which `samples["row"]` counts.
         bundle: classes, threshold, recipe.
         model: the bundle's model, on its device.
@@ -36,9 +46,12 @@ def score_samples(
     """
     task = Classify(bundle.classes, threshold=bundle.threshold)
     device = next(model.parameters()).device
-    answers = predict(model, batches(usable(samples), bundle.recipe, settings.batch_size), task, device=device)
-    columns = _answer_columns(answers, bundle.classes)
-    return with_every_sample(columns, samples, rows, bundle, unit_id=unit_id, schema=PREDICTIONS)
+    answers = [
+        predict(model, batches(usable(samples), bundle.recipe, settings.batch_size), task, device=device)
+        for samples in views
+    ]
+    columns = answer_columns(mean_predictions(answers, task), bundle.classes)
+    return with_every_sample(columns, views[0], rows, bundle, unit_id=unit_id, schema=PREDICTIONS)
 
 
 def with_every_sample(
@@ -49,7 +62,7 @@ def with_every_sample(
     indexed = rows.select(FROM_INDEX).take(samples["row"])
     for name in FROM_INDEX:
         table = table.append_column(name, indexed[name])
-    answered = answers.take(_positions(pc.equal(samples["status"], "ok")))
+    answered = answers.take(positions_of(pc.equal(samples["status"], "ok").to_numpy().astype(bool)))
     for name in answered.column_names:
         table = table.append_column(name, answered[name])
     for name, value in (("recipe_id", bundle.recipe.id()), ("model_id", bundle.model_id), ("unit_id", unit_id)):
@@ -57,13 +70,14 @@ def with_every_sample(
     return table.select(schema.names).cast(schema)
 
 
-def _positions(ok: pa.ChunkedArray) -> pa.Array:
+def positions_of(ok: Bool[np.ndarray, " samples"]) -> pa.Array:
     """For each sample its place among the ok ones, null where it is not ok."""
-    good = ok.to_numpy().astype(bool)
-    return pa.array(np.cumsum(good) - 1, pa.int64(), mask=~good)
+    return pa.array(np.cumsum(ok) - 1, pa.int64(), mask=~ok)
 
 
-def _answer_columns(answers: Predictions, classes: tuple[str, ...]) -> pa.Table:
+def answer_columns(answers: Predictions, classes: tuple[str, ...]) -> pa.Table:
+    """Answers as the columns `logits`, `probabilities` and `label`."""
+
     def lists(values: np.ndarray) -> pa.Array:
         return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), len(classes)).cast(pa.list_(pa.float32()))
 

@@ -116,3 +116,15 @@ def test_ctrl_c_says_that_the_command_goes_on(capsys, monkeypatch):
     monkeypatch.setattr(cli, "_job_of", lambda verb: job)
     assert cli.main(["index", "--archive", "a", "--out", "b"]) == 130
     assert "goes on from here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["--bundle", "A", "--bundle", "B"], ["--bundle=A", "--bundle=B"], ["--bundle", '["A", "B"]']],
+    ids=["said twice", "said twice with a sign", "a list"],
+)
+def test_several_bundles_are_named_one_by_one(monkeypatch, flags):
+    asked = []
+    monkeypatch.setattr(cli, "_job_of", lambda verb: asked.append)
+    assert cli.main(["score", "--source", "index", *flags, "--out", "out"]) == 0
+    assert asked[0].bundles == ["A", "B"]
