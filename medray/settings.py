@@ -199,7 +199,7 @@ class ScoreSettings:
         source: an index table or an archive (which is indexed first, beside the output).
         out: where the predictions go. The same command again goes on where it stopped.
         bundle: the model bundle. `--bundle A --bundle B` reads and decodes each frame once, and writes a table of
-            predictions for each, in OUT/MODEL-ID folders that OUT itself lists.
+            predictions for each, in OUT/FAMILY-ID folders that OUT itself lists.
         ensemble: `mean` adds the table OUT/ensemble-ID: the mean of the bundles' probabilities, which must have the
             same classes; their recipes may differ. The answer of two classes is at the mean of the bundles' thresholds.
         test_time_flips: each bundle answers with the mean of its probabilities of the image and its mirror images:

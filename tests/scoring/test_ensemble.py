@@ -11,7 +11,7 @@ from medray.samples.collate import collate
 from medray.samples.inputs import prepare_inputs
 from medray.samples.isolated import end_decoding_process
 from medray.samples.tables import graph_table, image_batch
-from medray.schema import PREDICTIONS
+from medray.schema import PREDICTIONS, SEGMENTATIONS
 from medray.scoring.ensemble import mean_table
 from medray.scoring.mean import mean_predictions
 from medray.scoring.plan import plan_scoring
@@ -161,3 +161,13 @@ def test_a_bundle_that_was_replaced_meanwhile_is_refused(tmp_path):
     drawn_bundle(tmp_path / "a", "cnn", IMAGE, 1)
     with pytest.raises(BundleError, match="is another one now"):
         WarmModels(plan, settings, "cpu")
+
+
+def test_classes_of_images_and_of_pixels_are_answered_in_one_pass(rows, tmp_path):
+    drawn_bundle(tmp_path / "cnn", "cnn", IMAGE, 0)
+    drawn_bundle(tmp_path / "masks", "sage", GRAPH, 1, task="segment")
+    plan, (classes, masks) = _scored(rows, [tmp_path / "cnn", tmp_path / "masks"])
+    assert [output.task for output in plan.outputs] == ["classify", "segment"]
+    assert classes.schema.equals(PREDICTIONS) and masks.schema.equals(SEGMENTATIONS)
+    assert classes["sample_id"].equals(masks["sample_id"]) and classes["status"].equals(masks["status"])
+    assert masks.equals(_scored(rows, [tmp_path / "masks"])[1][0])
