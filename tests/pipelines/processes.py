@@ -15,7 +15,7 @@ from benchmarks.processes import below
 
 RAY = """
 import pathlib, sys, time, ray
-for _ in range(5):  # Ray gives its own daemons 30 s, and a busy machine may need more
+for _ in range(20):  # Ray gives its own daemons 30 s, and a busy machine may need more
     try:
         sizes = {"num_cpus": 2, "object_store_memory": 400 * 2**20}
         ray.init(address="local", include_dashboard=False, _temp_dir=sys.argv[1], **sizes)
