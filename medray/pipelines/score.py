@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,8 +18,10 @@ from medray.image_settings import DecodeSettings
 from medray.label_settings import TaskName
 from medray.pipelines.cluster import cluster, cpus, gpus
 from medray.pipelines.explain import check_explanations, explain_predictions
-from medray.pipelines.index import Funnel, ensure_index, generation_of, known_index
-from medray.pipelines.progress import progress, say
+from medray.pipelines.funnel import Funnel
+from medray.pipelines.index import ensure_index, generation_of, known_index
+from medray.pipelines.progress import progress, say, say_funnels
+from medray.pipelines.setups import record_setup, recorded_setups
 from medray.pipelines.units import (
     PlannedUnit,
     WithoutText,
@@ -34,8 +36,10 @@ from medray.pipelines.verify import to_score, verify
 from medray.samples.isolated import prepare_unit, start_decoding_process
 from medray.samples.units import cut_units
 from medray.schema import PREDICTIONS, SEGMENTATIONS
+from medray.scoring.provenance import code_version
 from medray.scoring.segmentations import segment_samples
 from medray.scoring.table import score_samples
+from medray.scoring.wanted import wanted_samples
 from medray.settings import ScoreSettings
 from medray.training.bundle import Bundle, load_bundle
 
@@ -90,6 +94,7 @@ class Scorer:
         self.device = "cuda" if settings.use_gpu else "cpu"
         self.bundle = load_bundle(settings.bundle)
         self.model = self.bundle.build_model().to(self.device)
+        record_setup(settings, self.device)
 
     @WithoutText()
     def __call__(self, block: pa.Table) -> pa.Table:
@@ -102,6 +107,7 @@ class Scorer:
         else:
             kind, decode = self.bundle.prepared_kind, self.settings.decode
             samples = prepare_unit(rows, self.key, self.bundle.recipe, kind, decode=decode)
+        samples = wanted_samples(samples, rows)
         answer = ANSWERS[self.bundle.task].answer
         predictions = answer(samples, rows, self.bundle, self.model, unit_id=unit.unit_id, settings=self.settings)
         storage.write_parquet(tables.part_uri(self.settings.out, unit.unit_id), predictions)
@@ -127,7 +133,7 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
         manifest = _scored(settings, bundle, key, ray_stays)
         if not explained:
             explain_predictions(settings, key)
-    _check_failures(settings, manifest["funnel"]["status"])
+    check_failures(settings, manifest["funnel"]["status"])
     return manifest
 
 
@@ -154,13 +160,12 @@ def _scored(settings: ScoreSettings, bundle: Bundle, key: bytes, ray_stays: Exit
     todo = [unit for unit in units if unit.unit_id not in done]
     if done:
         say(f"score: {len(units) - len(todo)} of {len(units)} units are finished already")
-    ledger = list(_run_units(todo, settings, bundle, key)) if todo else []
+    ledger = list(run_units(todo, settings, bundle, key)) if todo else []
     return _finish(settings, bundle, units, source, ledger)
 
 
-def _run_units(
-    todo: list[PlannedUnit], settings: ScoreSettings, bundle: Bundle, key: bytes
-) -> Iterator[dict[str, Any]]:
+def run_units(todo: list[PlannedUnit], settings: ScoreSettings, bundle: Bundle, key: bytes) -> Iterator[dict[str, Any]]:
+    """Score units; their ledger rows as they finish."""
     actors = settings.actors or (gpus() if settings.use_gpu else cpus())
     if settings.stages == "fused":
         dataset = on_actors(todo, Scorer, (settings, key), actors=actors, settings=settings.ray, gpu=settings.use_gpu)
@@ -193,6 +198,9 @@ def _finish(
     parts = counts.counted(tables.iter_parts(settings.out, [unit.unit_id for unit in units]))
     facts: dict[str, Any] = {
         "model_id": bundle.model_id,
+        "bundle": settings.bundle,
+        "code": code_version(),
+        "decode": asdict(settings.decode),
         "recipe_id": bundle.recipe.id(),
         "task": bundle.task,
         "classes": list(bundle.classes),
@@ -207,14 +215,20 @@ def _finish(
         "predictions",
         parts,
         schema=ANSWERS[bundle.task].schema,
-        facts=lambda: {**facts, "funnel": counts.facts()},
+        facts=lambda: {**facts, "setups": recorded_setups(settings.out), "funnel": counts.facts()},
     )
-    said = ", ".join(f"{name} {count:,}" for name, count in verify(settings.out).items())
-    say(f"score: {said}; predictions in {settings.out}")
+    verify(settings.out)
+    say(f"score: {manifest['rows']:,} rows in {settings.out}")
+    say_funnels("score", {"index": manifest["index_funnel"], "samples": manifest["funnel"]})
     return manifest
 
 
-def _check_failures(settings: ScoreSettings, status: dict[str, int]) -> None:
+def check_failures(settings: ScoreSettings, status: dict[str, int]) -> None:
+    """Refuse a share of failed samples that the user does not allow.
+
+    Raises:
+        TooManyFailedError: there are more.
+    """
     share = status.get("failed", 0) / max(sum(status.values()), 1)
     if share > settings.max_failed_fraction:
         raise TooManyFailedError(

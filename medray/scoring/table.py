@@ -3,11 +3,13 @@
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 from torch import nn
 
 from medray.samples.collate import batches
 from medray.samples.tables import usable
 from medray.schema import KEYS, PREDICTIONS
+from medray.scoring.provenance import code_version, setup_id, setup_of
 from medray.scoring.score import Predictions, predict
 from medray.settings import ScoreSettings
 from medray.training.bundle import Bundle
@@ -37,7 +39,7 @@ def score_samples(
     task = Classify(bundle.classes, threshold=bundle.threshold)
     device = next(model.parameters()).device
     answers = predict(model, batches(usable(samples), bundle.recipe, settings.batch_size), task, device=device)
-    columns = _answer_columns(answers, bundle.classes)
+    columns = with_setup(_answer_columns(answers, bundle.classes), settings, device)
     return with_every_sample(columns, samples, rows, bundle, unit_id=unit_id, schema=PREDICTIONS)
 
 
@@ -52,9 +54,16 @@ def with_every_sample(
     answered = answers.take(_positions(pc.equal(samples["status"], "ok")))
     for name in answered.column_names:
         table = table.append_column(name, answered[name])
-    for name, value in (("recipe_id", bundle.recipe.id()), ("model_id", bundle.model_id), ("unit_id", unit_id)):
+    made_by = {"recipe_id": bundle.recipe.id(), "model_id": bundle.model_id, "code": code_version(), "unit_id": unit_id}
+    for name, value in made_by.items():
         table = table.append_column(name, pa.array([value] * samples.num_rows, pa.string()))
     return table.select(schema.names).cast(schema)
+
+
+def with_setup(answers: pa.Table, settings: ScoreSettings, device: torch.device) -> pa.Table:
+    """Answers and what decides their last bits."""
+    setup = setup_id(setup_of(settings.batch_size, device.type, settings.decode))
+    return answers.append_column("setup", pa.array([setup] * answers.num_rows, pa.string()))
 
 
 def _positions(ok: pa.ChunkedArray) -> pa.Array:
