@@ -45,7 +45,7 @@ class RetrySettings:
         batch_size: samples in one forward pass.
         max_failed_fraction: end with exit code 3 where a larger share of all samples is failed afterwards.
         decode: what decoding may take, and how it is checked: what ran out of time or memory may be given more; none =
-            as the others were scored.
+            as the others were scored. `--decode.frame_seconds 300` and the rest of them are as in `score`.
         ray: where the job runs.
     """
 

@@ -22,9 +22,10 @@ def borders(labels: Int[np.ndarray, "rows columns"]) -> Float[np.ndarray, "lines
 
 
 def centres(labels: Int[np.ndarray, "rows columns"], regions: int) -> Float[np.ndarray, "regions 2"]:
-    """(x, y) of each region's centroid, in pixels."""
+    """(x, y) of each region's centroid, in pixels; NaN where it has none."""
     flat, (rows, columns) = labels.ravel() + 1, np.indices(labels.shape)
-    count = np.bincount(flat, minlength=regions + 1)[1:]
+    count = np.bincount(flat, minlength=regions + 1)[1:].astype(float)
+    count[count == 0] = np.nan
     return np.stack([np.bincount(flat, axis.ravel(), regions + 1)[1:] / count for axis in (columns, rows)], axis=1)
 
 
@@ -47,11 +48,13 @@ def graph_png(
     pen = ImageDraw.Draw(picture)
     regions = int(labels.max()) + 1
     places = (centres(labels, regions) + 0.5) * scale
-    ends = edge_index[:, (edge_index < regions).all(axis=0) & (edge_index[0] < edge_index[1])]
+    ends = edge_index[
+        :, np.isin(edge_index, np.unique(labels[labels >= 0])).all(axis=0) & (edge_index[0] < edge_index[1])
+    ]
     _lines(pen, (borders(labels) + 0.5) * scale, BORDER, _FINER)
     _lines(pen, places[ends.T], EDGE, 2 * _FINER)
     radius = 3.0 * _FINER
-    for x, y in places:
+    for x, y in places[np.isfinite(places[:, 0])]:
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=NODE)
     return data_address(picture.resize((size[0] // _FINER, size[1] // _FINER), Image.Resampling.LANCZOS))
 
