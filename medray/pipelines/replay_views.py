@@ -50,7 +50,11 @@ def _graph(shown: Shown, image: np.ndarray) -> Picture:
     said = f"{nodes:,} nodes, {int((ends[0] < ends[1]).sum()):,} edges"
     of_pixels = int(shown.label_map.max()) + 1
     more = "" if of_pixels == nodes else f"; drawn are the {of_pixels:,} that own pixels"
-    return Picture("Region graph", f"{said}{more}.", graph_png(image, shown.label_map, ends))
+    return Picture(
+        "Region graph",
+        f"{said}{more}. Yellow: borders; green: edges; red: nodes.",
+        graph_png(image, shown.label_map, ends),
+    )
 
 
 def _heat(uri: str, row: dict[str, Any], shown: Shown, bundle: Bundle) -> Picture:

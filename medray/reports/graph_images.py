@@ -53,7 +53,7 @@ def graph_png(
     ]
     _lines(pen, (borders(labels) + 0.5) * scale, BORDER, _FINER)
     _lines(pen, places[ends.T], EDGE, 2 * _FINER)
-    radius = 3.0 * _FINER
+    radius = 5.0 * _FINER
     for x, y in places[np.isfinite(places[:, 0])]:
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=NODE)
     return data_address(picture.resize((size[0] // _FINER, size[1] // _FINER), Image.Resampling.LANCZOS))

@@ -10,7 +10,7 @@ import numpy as np
 
 from medray.reports.html import definitions, document, missing, section, table
 
-_LONGEST = 8  # values of a list that are written out; of longer ones the number and a digest
+_LONGEST = 9  # values of a list that are written out; of longer ones the number and a digest
 
 
 @dataclass(frozen=True)

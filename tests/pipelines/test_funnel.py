@@ -1,5 +1,7 @@
 """The ledger: listed = ok + failed + skipped, each that is not ok with a reason, or it is refused."""
 
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
@@ -13,7 +15,7 @@ ROWS = pa.table(
         "member": [None, None, None, "m", "m"],
     }
 )
-FACTS = {
+FACTS: dict[str, Any] = {
     "listed": 5,
     "status": {"ok": 2, "failed": 2, "skipped": 1},
     "reasons": {"failed:not_found": 2, "skipped:container": 1},

@@ -32,14 +32,22 @@ def _ok(uri):
     return [row["sample_id"] for row in _rows(uri) if row["status"] == "ok"]
 
 
+@pytest.fixture(scope="module")
+def scored(scoring_drawn, tmp_path_factory):
+    """The phantom archive in several units."""
+    out = tmp_path_factory.mktemp("replay") / "predictions"
+    score(scoring_drawn(out))
+    return out
+
+
 @pytest.fixture(scope="module", params=MODELS, ids=lambda model: "-".join(model))
-def predictions(request, scoring, tmp_path_factory):
+def predictions(request, scoring_drawn, tmp_path_factory):
     """The phantom archive, scored in batches of five by models with weights as they were drawn."""
     name, task = request.param
     folder = tmp_path_factory.mktemp(name)
     more = {"probabilities": True} if task == "segment" else {}
     score(
-        scoring(
+        scoring_drawn(
             folder / "out", bundle=drawn_bundle(folder / "bundle", name, task), batch_size=BATCH, ray=ONE_UNIT, **more
         )
     )
@@ -115,14 +123,14 @@ def test_the_page_shows_image_graph_and_heat_and_fetches_nothing(predictions, tm
 
 
 @pytest.fixture
-def own(scoring, phantoms, tmp_path):
+def own(scoring_drawn, phantoms, tmp_path):
     """Predictions of a few images that a test may change; the archive, the predictions."""
     archive = tmp_path / "archive"
     archive.mkdir()
     for path in sorted(phantoms.rglob("*.dcm"))[:8]:
         shutil.copy(path, archive / path.name)
     index(IndexSettings(str(archive), str(tmp_path / "index"), paths="plain"))
-    score(scoring(tmp_path / "out", source=str(tmp_path / "index"), ray=ONE_UNIT))
+    score(scoring_drawn(tmp_path / "out", source=str(tmp_path / "index"), ray=ONE_UNIT))
     return archive, str(tmp_path / "out")
 
 
@@ -145,16 +153,16 @@ def test_a_neighbour_that_is_gone_is_stood_in_for_and_said(own, tmp_path, capsys
     assert "samples beside it have changed or are gone" in capsys.readouterr().out
 
 
-def test_the_bundle_is_found_where_it_lay_or_named_with_the_cure(own, scoring, tmp_path):
+def test_the_bundle_is_found_where_it_lay_or_named_with_the_cure(own, scoring_drawn, tmp_path):
     _, out = own
     sample = _ok(out)[0]
-    shutil.copytree(scoring("").bundle, tmp_path / "moved")
+    shutil.copytree(scoring_drawn("").bundle, tmp_path / "moved")
     manifest = tables.read_manifest(out)
     (tmp_path / "out" / tables.MANIFEST).write_text(json.dumps(manifest | {"bundle": str(tmp_path / "nowhere")}))
     with pytest.raises(BundleError, match=f"not where it lay when it scored: .*Give --bundle .*{manifest['model_id']}"):
         replay(ReplaySettings(out, sample, str(tmp_path)))
     replay(ReplaySettings(out, sample, str(tmp_path), bundle=str(tmp_path / "moved")))
-    other = drawn_bundle(tmp_path / "other", "cnn")
+    other = drawn_bundle(tmp_path / "other", "deepsets")
     with pytest.raises(BundleError, match="the predictions are of another"):
         replay(ReplaySettings(out, sample, str(tmp_path), bundle=other))
 

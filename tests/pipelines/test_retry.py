@@ -36,13 +36,13 @@ def archive(phantoms, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def half_scored(archive, scoring):
+def half_scored(archive, scoring_drawn):
     """Predictions made while four objects were away: these failed as not_found, and are back."""
     readable = [row for row in tables.read_table(str(archive / "index")).to_pylist() if row["status"] == "ok"]
     away = [row["uri"] for row in readable if row["frames"] == 1 and row["member"] is None][::3][:4]
     for uri in away:
         os.rename(uri, f"{uri}.away")
-    score(scoring(archive / "out", source=str(archive / "index"), ray=UNIT, explain="all"))
+    score(scoring_drawn(archive / "out", source=str(archive / "index"), ray=UNIT, explain="all"))
     for uri in away:
         os.rename(f"{uri}.away", uri)
     return archive / "out"
@@ -55,9 +55,9 @@ def out(half_scored, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(archive, scoring):
+def undisturbed(archive, scoring_drawn):
     """Rows of a scoring during which nothing was away."""
-    score(scoring(archive / "whole", source=str(archive / "index"), ray=UNIT))
+    score(scoring_drawn(archive / "whole", source=str(archive / "index"), ray=UNIT))
     return _rows(archive / "whole")
 
 
@@ -188,11 +188,11 @@ def test_too_many_failures_left_end_with_code_3(out, capsys):
     assert verify(out)["failed"] > 0
 
 
-def test_an_index_that_was_updated_since_is_refused(scoring, archive, tmp_path):
+def test_an_index_that_was_updated_since_is_refused(scoring_drawn, archive, tmp_path):
     shutil.copytree(archive / "archive" / "broken", tmp_path / "archive")
     settings = IndexSettings(str(tmp_path / "archive"), str(tmp_path / "index"))
     index(settings)
-    score(scoring(tmp_path / "out", source=settings.out))
+    score(scoring_drawn(tmp_path / "out", source=settings.out))
     (tmp_path / "archive" / "garbage.dcm").unlink()
     index(settings)
     with pytest.raises(OutputError, match="has been updated since it was scored"):
