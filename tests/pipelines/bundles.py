@@ -1,5 +1,7 @@
 """Bundles whose weights are as they were drawn: what a model answers matters less than that it answers the same."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,7 +11,7 @@ from medray.image_settings import GraphRecipe
 from medray.label_settings import TaskName
 from medray.models.catalog import build_model
 from medray.samples.tables import InputKind
-from medray.settings import Recipe
+from medray.settings import RaySettings, Recipe, ScoreSettings
 from medray.training.bundle import Bundle, save_bundle
 
 RECIPE = Recipe(size=32, graph=GraphRecipe(regions=40))
@@ -28,3 +30,10 @@ def drawn_bundle(folder: Path, name: str, task: TaskName = "classify") -> str:
     bundle = Bundle(name, {}, kind, 1, **widths, classes=("no", "yes"), recipe=RECIPE, seed=0, task=task)
     save_bundle(str(folder), bundle, model)
     return str(folder)
+
+
+def drawn_scoring(index: Path, folder: Path) -> Callable[..., ScoreSettings]:
+    """`drawn_scoring(index, folder)(out, **changed)`: settings that score an index by such a CNN, in several units."""
+    ray = RaySettings(unit_bytes=2 * 2**20)
+    settings = ScoreSettings(str(index), "", drawn_bundle(folder / "bundle", "cnn"), actors=1, ray=ray)
+    return lambda out, **more: replace(settings, out=str(out), **more)

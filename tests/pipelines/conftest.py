@@ -80,14 +80,3 @@ def scored(scoring, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("road") / "predictions"
     score(scoring(out, actors=2))
     return out
-
-
-@pytest.fixture(scope="session")
-def scoring_drawn(indexed, tmp_path_factory) -> Callable[..., Any]:
-    """As `scoring`, by a CNN whose weights are as they were drawn: nothing is trained for it."""
-    from medray.settings import RaySettings, ScoreSettings
-    from tests.pipelines.bundles import drawn_bundle
-
-    bundle = drawn_bundle(tmp_path_factory.mktemp("drawn") / "bundle", "cnn")
-    settings = ScoreSettings(str(indexed), "", bundle, actors=1, ray=RaySettings(unit_bytes=UNIT_BYTES))
-    return lambda out, **more: replace(settings, out=str(out), **more)

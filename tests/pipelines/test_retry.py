@@ -16,6 +16,8 @@ from medray.pipelines.score import score
 from medray.pipelines.verify import verify
 from medray.replay_settings import ReplaySettings, RetrySettings
 from medray.settings import IndexSettings, RaySettings
+from tests.pipelines.bundles import drawn_scoring
+from tests.pipelines.here import without_ray
 
 UNIT = RaySettings(unit_bytes=2**20)
 
@@ -24,8 +26,15 @@ def _rows(uri):
     return {row["sample_id"]: row for row in tables.read_table(str(uri)).to_pylist()}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def here():
+    """Nothing in this file starts Ray; tests/pipelines/test_score.py does, by the same functions."""
+    with without_ray():
+        yield
+
+
 @pytest.fixture(scope="module")
-def archive(phantoms, tmp_path_factory):
+def archive(here, phantoms, tmp_path_factory):
     """Twelve images and what is broken on purpose, with an index whose names are plain."""
     folder = tmp_path_factory.mktemp("retry")
     shutil.copytree(phantoms / "broken", folder / "archive" / "broken")
@@ -36,13 +45,19 @@ def archive(phantoms, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def scoring_drawn(archive, tmp_path_factory):
+    """`scoring_drawn(out, **changed)`: settings that score the archive."""
+    return drawn_scoring(archive / "index", tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture(scope="module")
 def half_scored(archive, scoring_drawn):
     """Predictions made while four objects were away: these failed as not_found, and are back."""
     readable = [row for row in tables.read_table(str(archive / "index")).to_pylist() if row["status"] == "ok"]
     away = [row["uri"] for row in readable if row["frames"] == 1 and row["member"] is None][::3][:4]
     for uri in away:
         os.rename(uri, f"{uri}.away")
-    score(scoring_drawn(archive / "out", source=str(archive / "index"), ray=UNIT, explain="all"))
+    score(scoring_drawn(archive / "out", ray=UNIT, explain="all"))
     for uri in away:
         os.rename(f"{uri}.away", uri)
     return archive / "out"
@@ -57,7 +72,7 @@ def out(half_scored, tmp_path):
 @pytest.fixture(scope="module")
 def undisturbed(archive, scoring_drawn):
     """Rows of a scoring during which nothing was away."""
-    score(scoring_drawn(archive / "whole", source=str(archive / "index"), ray=UNIT))
+    score(scoring_drawn(archive / "whole", ray=UNIT))
     return _rows(archive / "whole")
 
 
