@@ -49,7 +49,13 @@ def generate(folder: Path, rows: int) -> str:
     draw = random.random(rows)
     status = np.where(draw < FAILED, "failed", np.where(draw < FAILED + SKIPPED, "skipped", "ok"))
     reason = np.array([None if s == "ok" else {"failed": "corrupt_header", "skipped": "container"}[s] for s in status])
-    base = {"object_id": ids, "uri": np.char.add("sealed:", ids), "etag": ids, "status": status, "reason": reason}
+    base: dict[str, Any] = {
+        "object_id": ids,
+        "uri": np.char.add("sealed:", ids),
+        "etag": ids,
+        "status": status,
+        "reason": reason,
+    }
     source = str(folder / "index")
     index = write_table(source, INDEX, base | {"frames": np.ones(rows, np.int32)})
     base = {name: values[status != "skipped"] for name, values in base.items()}
