@@ -18,6 +18,7 @@ from docs.make_pictures import asked_for, prepared
 from medray.graphs.build import build_region_graph, superpixel_labels
 from medray.graphs.region_graph import RegionGraph
 from medray.image_settings import GraphRecipe
+from medray.reports.graph_images import borders, centres
 
 RECIPE = GraphRecipe(regions=80, neighbours=4)
 BORDER, EDGE, NODE, ABOVE = "#ffd23f", "#3bceac", "#ee4266", ("#ffffff", "#3bceac", "#ee4266")
@@ -28,22 +29,6 @@ def field_of_view(size: int) -> np.ndarray:
     rows, columns = np.mgrid[:size, :size] - (size - 1) / 2
     view: np.ndarray = np.hypot(rows, columns) < 0.42 * size
     return view
-
-
-def borders(labels: np.ndarray) -> np.ndarray:
-    """Pixel sides between two labels, as lines from (x, y) to (x, y)."""
-    row, column = np.nonzero(labels[:, 1:] != labels[:, :-1])
-    upright = np.stack([column + 0.5, row - 0.5, column + 0.5, row + 0.5], axis=1)
-    row, column = np.nonzero(labels[1:] != labels[:-1])
-    level = np.stack([column - 0.5, row + 0.5, column + 0.5, row + 0.5], axis=1)
-    return np.concatenate([upright, level]).reshape(-1, 2, 2)
-
-
-def centres(labels: np.ndarray, regions: int) -> np.ndarray:
-    """(x, y) of each region's centroid, in pixels."""
-    flat, (rows, columns) = labels.ravel() + 1, np.indices(labels.shape)
-    count = np.bincount(flat, minlength=regions + 1)[1:]
-    return np.stack([np.bincount(flat, axis.ravel(), regions + 1)[1:] / count for axis in (columns, rows)], axis=1)
 
 
 def draw_graph(axes: Axes, graph: RegionGraph, labels: np.ndarray) -> None:

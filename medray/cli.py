@@ -1,4 +1,4 @@
-"""The command `medray`: five verbs, and what helps around them."""
+"""The command `medray`: its verbs, and what helps around them."""
 
 import argparse
 import importlib
@@ -9,10 +9,12 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from itertools import takewhile
 from typing import Any
 
 from medray import __version__
-from medray.errors import MedrayError, TooManyFailedError, place_of
+from medray.errors import DifferentError, MedrayError, TooManyFailedError, place_of
+from medray.replay_settings import ReplaySettings, RetrySettings
 from medray.settings import IndexSettings, PackSettings, ReportSettings, ScoreSettings, TrainSettings
 
 VERBS: dict[str, tuple[type[Any], str]] = {
@@ -21,6 +23,8 @@ VERBS: dict[str, tuple[type[Any], str]] = {
     "train": (TrainSettings, "train a model on an index (or an archive) with labels"),
     "score": (ScoreSettings, "score every sample of an index (or an archive) with a bundle"),
     "report": (ReportSettings, "turn predictions (and labels) into a metrics table and one HTML page"),
+    "retry": (RetrySettings, "score again only what failed for a reason, and merge it into the predictions"),
+    "replay": (ReplaySettings, "score one sample again, prove that its numbers are bit-equal, and show it"),
 }
 HELPERS = {
     "doctor": "what this machine can decode, reach and run",
@@ -34,13 +38,20 @@ examples:
   medray score  --source index --bundle run/bundles/seed-0 --out predictions
   medray score  --source index --bundle A --bundle B --ensemble mean --aggregate mean --out predictions
   medray score  --verify predictions
+  medray retry  predictions --reason read_failed           only what failed for that reason (may be repeated)
+  medray replay predictions SAMPLE_ID                      its numbers again, bit by bit, and a page that shows it
   medray report --predictions predictions --labels.file labels.csv --bundle run/bundles/seed-0 --out report
   medray train  --config settings.yaml --print_config      settings may come from a YAML file, flags go first
   medray doctor                                            what this machine can decode, reach and run
   medray paths  --table predictions                        sample ids and the paths that they stand for
   medray volume --index index --out volumes                each series as NIfTI, for whoever checks medray
 """
-FAILED, USAGE, TOO_MANY_FAILED = 1, 2, 3
+FAILED, USAGE, TOO_MANY_FAILED, DIFFERENT = 1, 2, 3, 4
+CODES = {TooManyFailedError: TOO_MANY_FAILED, DifferentError: DIFFERENT}
+REPEATED = {"score": ("--bundle",), "retry": ("--reason",)}
+"""What may be given several times."""
+POSITIONAL = {"retry": ("predictions",), "replay": ("predictions", "sample")}
+"""What may stand first, without its flag."""
 
 
 def _flags(verb: str) -> Any:
@@ -71,8 +82,7 @@ def _job(verb: str, arguments: Sequence[str]) -> int:
     if verb == "score" and any(flag.split("=")[0] == "--verify" for flag in arguments):
         return _verify(arguments)
     parser = _flags(verb)
-    arguments = [_with_underscores(argument) for argument in arguments]
-    parsed = parser.parse_args(_with_lists(arguments) if verb == "score" else arguments)
+    parsed = parser.parse_args(_as_flags(verb, [_with_underscores(argument) for argument in arguments]))
     given = parser.instantiate_classes(parsed)
     kind = VERBS[verb][0]
     _job_of(verb)(kind(**{item.name: given[item.name] for item in fields(kind)}))
@@ -85,12 +95,14 @@ def _with_underscores(argument: str) -> str:
     return (f"--{name[2:].replace('-', '_')}" if name.startswith("--") else name) + equals + value
 
 
-def _with_lists(arguments: Sequence[str]) -> list[str]:
-    """`--bundle A --bundle B` as jsonargparse wants it: the second and later ones are added to the first."""
-    found: list[str] = []
-    for argument in arguments:
+def _as_flags(verb: str, arguments: list[str]) -> list[str]:
+    """What stands first without a flag gets its flag; a flag that is repeated adds to its list."""
+    names = POSITIONAL.get(verb, ())
+    leading = list(takewhile(lambda argument: not argument.startswith("-"), arguments[: len(names)]))
+    found = [f"--{name}={value}" for name, value in zip(names, leading, strict=False)]
+    for argument in arguments[len(leading) :]:
         name, equals, value = argument.partition("=")
-        again = name == "--bundle" and any(known.partition("=")[0] == name for known in found)
+        again = name in REPEATED.get(verb, ()) and any(known.partition("=")[0] == name for known in found)
         found.append(f"{name}+{equals}{value}" if again else argument)
     return found
 
@@ -115,7 +127,11 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; 0, or 1 for an error in one line, 2 for wrong flags, 3 for too many failed samples."""
+    """Run a verb.
+
+    Returns:
+        0, or 1 for an error in one line, 2 for wrong flags, 3 for too many failed samples, 4 where a replay differs.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_top_help())
@@ -134,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--debug" in rest:
             raise
         print(f"medray {verb}: {error}", file=sys.stderr)
-        return TOO_MANY_FAILED if isinstance(error, TooManyFailedError) else FAILED
+        return CODES.get(type(error), FAILED)
     except Exception as error:
         print(_unforeseen(verb, error, debug="--debug" in rest), file=sys.stderr)
         return FAILED

@@ -14,6 +14,7 @@ MedrayError                     one clear line: what, where, the rule, the cure
 ├── GeometryError               slices that make no volume, or a mask that does not fit on it
 ├── BundleError                 a model bundle that this code cannot load
 ├── OutputError                 an output that exists, is unfinished or cannot be written
+├── DifferentError              what is scored again is not what is stored
 ├── TooManyFailedError          the job is finished, and more samples failed than the user allows
 └── SampleError                 one image cannot be used: it costs one row, with a `Reason`
 """
@@ -84,6 +85,10 @@ class BundleError(MedrayError):
 
 class OutputError(MedrayError):
     """An output that exists already, is unfinished, or cannot be written."""
+
+
+class DifferentError(MedrayError):
+    """What is scored again is not what is stored."""
 
 
 class TooManyFailedError(MedrayError):

@@ -99,7 +99,16 @@ SCORED = [
 MADE_BY = [
     _field("recipe_id", pa.string(), "the recipe that made the input"),
     _field("model_id", pa.string(), "the bundle's hash"),
-    _field("unit_id", pa.string(), "the unit, and so the part file"),
+    _field(
+        "code", pa.string(), "medray's version and, in a checkout, its commit; `dirty` where the package was changed"
+    ),
+    _field(
+        "setup",
+        pa.string(),
+        "what decides the last bits of the numbers (batch size, libraries, CPU): a key of the manifest's `setups`; "
+        "null where there are no numbers",
+    ),
+    _field("unit_id", pa.string(), "the unit, whose samples went through the model together"),
     _field("decoder", pa.string(), "what decoded the frame"),
     _field("flags", pa.list_(pa.string()), "what had to be recovered or guessed"),
     _field("etag", pa.string(), "the object's entity tag when it was indexed"),
@@ -182,6 +191,7 @@ EXPLANATIONS = pa.schema(
         _field("heat", pa.list_(pa.uint8()), "evidence for the class, row by row or node by node; 255 is the most"),
         _field("recipe_id", pa.string(), "the recipe that made the input; the nodes' label map comes of it again"),
         _field("model_id", pa.string(), "the bundle's hash"),
+        _field("code", pa.string(), "as in the predictions"),
         _field("unit_id", pa.string(), "the unit, and so the part file"),
     ]
 )

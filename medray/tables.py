@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medray import storage
@@ -64,6 +65,26 @@ def iter_tables(uri: str, columns: list[str] | None = None) -> Iterator[pa.Table
 def read_table(uri: str, columns: list[str] | None = None) -> pa.Table:
     """All rows of a finished table."""
     return pa.concat_tables(iter_tables(uri, columns))
+
+
+def rows_where(uri: str, column: str, values: list[str], columns: list[str] | None = None) -> pa.Table:
+    """The rows of a finished table whose column holds one of the values; memory holds a file as it is stored.
+
+    Args:
+        uri: the table.
+        column: of strings.
+        values: wanted.
+        columns: to return, `column` among them; none = all.
+    """
+    wanted, found = pa.array(values, pa.string()), []
+    for name in read_manifest(uri)["files"]:
+        file = pq.ParquetFile(pa.BufferReader(storage.read_bytes(storage.join(uri, name))))
+        found.append(file.schema_arrow.empty_table().select(columns or file.schema_arrow.names))
+        if pc.any(pc.is_in(file.read([column])[column], value_set=wanted)).as_py():
+            for batch in file.iter_batches(columns=columns):
+                table = pa.Table.from_batches([batch])
+                found.append(table.filter(pc.is_in(table[column], value_set=wanted)).select(found[0].column_names))
+    return pa.concat_tables(found)
 
 
 def is_finished(uri: str, run: dict[str, Any]) -> bool:

@@ -72,6 +72,11 @@ def keyed_hash(key: bytes, text: str) -> str:
     return hmac.digest(key, text.encode("utf-8", "surrogateescape"), "sha256")[:16].hex()
 
 
+def key_check(key: bytes) -> str:
+    """8 digits that tell whether two tables were made with the same key."""
+    return keyed_hash(key, "medray key check")[:8]
+
+
 @lru_cache(maxsize=8)
 def _cipher(key: bytes) -> AESSIV:
     return AESSIV(hmac.digest(key, b"medray sealed names", "sha512"))

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from torch import nn
 
 from medray import storage, tables
@@ -91,7 +90,7 @@ def heated_examples(
         return HeatedExamples()
     picks = _picks(evaluation, chosen, max(settings.examples, CHECKED))
     index = rows_of(tables.read_manifest(settings.predictions)["source"], [pick.sample for pick in picks], "object_id")
-    stored, method = _stored(settings.predictions, [pick.sample for pick in picks])
+    stored, method = stored_heat(settings.predictions, [pick.sample for pick in picks])
     model, examples = bundle.build_model(), []
     checks = _Checks(model, method)
     for place, pick in enumerate(picks):
@@ -141,15 +140,11 @@ def _picks(evaluation: Evaluation, chosen: pa.Table, count: int) -> list[_Pick]:
 
 def rows_of(uri: str, samples: list[dict[str, Any]], column: str) -> dict[str, dict[str, Any]]:
     """Rows of a finished table for these samples, by a column that both have."""
-    wanted = pa.array([sample[column] for sample in samples], pa.string())
-    found: dict[str, dict[str, Any]] = {}
-    for table in tables.iter_tables(uri):
-        chosen = table.filter(pc.is_in(table[column], value_set=wanted))
-        found |= {row[column]: row for row in chosen.to_pylist()}
-    return found
+    found = tables.rows_where(uri, column, [sample[column] for sample in samples])
+    return {row[column]: row for row in found.to_pylist()}
 
 
-def _stored(predictions: str, samples: list[dict[str, Any]]) -> tuple[dict[str, Heat], str]:
+def stored_heat(predictions: str, samples: list[dict[str, Any]]) -> tuple[dict[str, Heat], str]:
     """Stored heat by sample id, and the method of all heat on the page."""
     explanations = storage.join(predictions, tables.EXPLANATIONS)
     if not storage.exists(storage.join(explanations, tables.MANIFEST)):

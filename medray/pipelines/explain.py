@@ -10,7 +10,7 @@ import torch
 from medray import __version__, storage, tables
 from medray.errors import SettingsError
 from medray.pipelines.cluster import cluster, cpus, gpus
-from medray.pipelines.index import Funnel
+from medray.pipelines.funnel import Funnel
 from medray.pipelines.progress import progress, say
 from medray.pipelines.units import WithoutText, ledger_of, ledger_row, on_actors, planned_units, unit_of
 from medray.pipelines.verify import to_score, verify_explanations

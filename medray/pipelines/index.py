@@ -1,6 +1,5 @@
 """`medray index`: list the archive → read headers of what is new or changed → one row an object or shard member."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -12,12 +11,13 @@ import pyarrow as pa
 
 from medray import __version__, storage, tables
 from medray.archive.duplicates import flag_shared_uids, shared_uids
-from medray.archive.identity import keyed_hash, load_key, seal
+from medray.archive.identity import key_check, load_key, seal
 from medray.archive.known import KnownObjects
 from medray.archive.objects import index_object, rows_to_table
-from medray.errors import ArchiveError, SettingsError
+from medray.errors import ArchiveError, MedrayError, SettingsError
 from medray.pipelines.cluster import cluster
-from medray.pipelines.progress import progress, say
+from medray.pipelines.funnel import Funnel
+from medray.pipelines.progress import progress, say, say_funnels
 from medray.pipelines.units import ledger_of, unit_dataset
 from medray.schema import INDEX
 from medray.settings import IndexSettings, RaySettings
@@ -78,12 +78,16 @@ def index(settings: IndexSettings) -> dict[str, Any]:
     rows = counts.counted(flagged)
 
     def facts() -> dict[str, Any]:
-        work = {"kept": kept, "read": sort.read, "funnel": counts.facts()}
+        if counts.objects != kept + sort.read:
+            what = f"The listing has {kept + sort.read:,} objects, and the rows are of {counts.objects:,}."
+            raise MedrayError(what, "Index it again with --restart true; please report it.")
+        work = {"kept": kept, "read": sort.read, "objects": counts.objects, "funnel": counts.facts()}
         return {"archive": settings.archive, "paths": settings.paths, "key_check": key_check(key), **work}
 
     manifest = tables.finish(settings.out, "index", rows, schema=INDEX, facts=facts)
     say(f"index: {sort.read:,} objects read, {kept:,} unchanged")
-    say(f"index: {manifest['rows']:,} rows in {settings.out}: {counts.in_words()}")
+    say(f"index: {manifest['rows']:,} rows in {settings.out}")
+    say_funnels("index", {"objects and members": manifest["funnel"]})
     return manifest
 
 
@@ -106,11 +110,6 @@ def _run(settings: IndexSettings, key: bytes) -> dict[str, Any]:
         "key": key_check(key),
         "medray": __version__,
     }
-
-
-def key_check(key: bytes) -> str:
-    """8 digits that tell whether two tables were made with the same key."""
-    return keyed_hash(key, "medray key check")[:8]
 
 
 class _Sorting:
@@ -163,35 +162,6 @@ def _all_rows(
             stays = table.filter(pa.array(known.stays(table)))
             yield stays.select(columns) if columns else stays
     yield from tables.iter_parts(settings.out, unit_ids, columns)
-
-
-class Funnel:
-    """Counts rows by status and reason as they pass."""
-
-    def __init__(self) -> None:
-        self.status: Counter[str] = Counter()
-        self.reasons: Counter[str] = Counter()
-
-    def counted(self, rows: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        """The same tables, counted."""
-        for table in rows:
-            self.status.update(table["status"].to_pylist())
-            outcomes = zip(table["status"].to_pylist(), table["reason"].to_pylist(), strict=True)
-            self.reasons.update(f"{status}:{reason}" for status, reason in outcomes if reason)
-            yield table
-
-    def in_words(self) -> str:
-        """Counts by status, each with its commonest reasons."""
-        parts = []
-        for status, count in self.status.most_common():
-            reasons = [(name, n) for name, n in self.reasons.most_common() if name.startswith(f"{status}:")][:3]
-            said = ", ".join(f"{name.partition(':')[2]} {n:,}" for name, n in reasons)
-            parts.append(f"{status} {count:,}" + (f" ({said})" if said else ""))
-        return ", ".join(parts) or "none"
-
-    def facts(self) -> dict[str, Any]:
-        """Counts for the manifest."""
-        return {"listed": self.status.total(), "status": self.status, "reasons": self.reasons}
 
 
 def ensure_index(source: str, out: str, key_file: str | None, ray: RaySettings) -> str:

@@ -8,12 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray import __version__, storage, tables
-from medray.archive.identity import load_key
+from medray.archive.identity import key_check, load_key
 from medray.archive.shards import tar_shard
 from medray.errors import ArchiveError
 from medray.pipelines.cluster import cluster
-from medray.pipelines.index import Funnel, key_check, known_index
-from medray.pipelines.progress import progress, say
+from medray.pipelines.funnel import Funnel
+from medray.pipelines.index import known_index
+from medray.pipelines.progress import progress, say, say_funnels
 from medray.pipelines.units import PlannedUnit, ledger_of, ledger_row, planned_units, unit_dataset
 from medray.samples.units import cut_units
 from medray.schema import INDEX
@@ -83,9 +84,11 @@ def _finish(settings: PackSettings, units: list[PlannedUnit], source: dict[str, 
         "paths": settings.paths,
         "key_check": key_check(key),
         "shards": len(units),
+        "index_funnel": source["funnel"],
     }
     manifest = tables.finish(
         settings.out, "index", parts, schema=INDEX, facts=lambda: {**facts, "funnel": counts.facts()}
     )
     say(f"pack: {manifest['rows']:,} images in {len(units)} shards; their index is {settings.out}")
+    say_funnels("pack", {"index": source["funnel"], "images": manifest["funnel"]})
     return manifest

@@ -7,12 +7,21 @@ from typing import Any
 
 from tqdm import tqdm
 
+from medray.pipelines.funnel import funnel_lines
+
 LOG_EVERY_S = 15.0
 
 
 def say(text: str) -> None:
     """A line for the user, on stderr: stdout is for results."""
     print(text, file=sys.stderr, flush=True)
+
+
+def say_funnels(verb: str, funnels: dict[str, dict[str, Any]]) -> None:
+    """The ledger of a job, in the same few lines at the end of each: what was listed, and what became of it."""
+    for of, funnel in funnels.items():
+        for line in funnel_lines(of, funnel):
+            say(f"{verb}: {line}")
 
 
 def progress(

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 from medray import __version__
+from medray.pipelines.funnel import funnel_lines
 from medray.reports.content import Failure
 from medray.settings import ReportSettings
 from medray.training.bundle import Bundle
@@ -54,9 +55,17 @@ def failures(manifest: dict[str, Any]) -> list[Failure]:
     return [Failure(*name.split(":", 1), count) for name, count in counts.most_common()]  # type: ignore[call-arg]
 
 
+def _retried(run: dict[str, Any]) -> str:
+    return f"{', '.join(run['reasons'])}: {run['retried']:,} samples, now ok {run['ok']:,}"
+
+
 def provenance(settings: ReportSettings, manifest: dict[str, Any], bundle: Bundle | None) -> list[tuple[str, str]]:
     """What made these numbers."""
-    rows = [("recipe", manifest["recipe_id"]), ("units", str(manifest["units"])), ("medray", __version__)]
+    ledgers = {"ledger of the index": manifest["index_funnel"], "ledger of the samples": manifest["funnel"]}
+    rows = [(of, funnel_lines("", funnel)[0].removeprefix(": ")) for of, funnel in ledgers.items()]
+    rows += [("recipe", manifest["recipe_id"]), ("units", str(manifest["units"])), ("medray", __version__)]
+    rows += [("scored by", manifest["code"])] + [("scored on", setup["cpu"]) for setup in manifest["setups"].values()]
+    rows += [("retried", _retried(run)) for run in manifest.get("retries", ())]
     if bundle is not None:
         rows += [("split", bundle.split_hash), ("seed", str(bundle.seed))]
         rows += [(f"made with {name}", version) for name, version in bundle.versions.items()]

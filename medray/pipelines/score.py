@@ -1,101 +1,34 @@
 """`medray score`: index → units → warm model actors, which write a part file a unit → predictions, manifest last."""
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import ray.data
-import torch
 
 from medray import __version__, storage, tables
 from medray.archive.identity import load_key
 from medray.errors import TooManyFailedError
-from medray.image_settings import DecodeSettings
 from medray.label_settings import TaskName
 from medray.pipelines.aggregate import aggregate_predictions
-from medray.pipelines.cluster import cluster, cpus, gpus
+from medray.pipelines.cluster import cluster
 from medray.pipelines.explain import check_explanations, explain_predictions
-from medray.pipelines.index import Funnel, ensure_index, generation_of, known_index
-from medray.pipelines.progress import progress, say
-from medray.pipelines.units import (
-    PlannedUnit,
-    WithoutText,
-    ledger_of,
-    ledger_row,
-    on_actors,
-    unit_dataset,
-    unit_of,
-)
+from medray.pipelines.funnel import Funnel
+from medray.pipelines.index import ensure_index, generation_of, known_index
+from medray.pipelines.progress import progress, say, say_funnels
+from medray.pipelines.scorer import run_units
+from medray.pipelines.setups import recorded_setups
+from medray.pipelines.units import PlannedUnit
 from medray.pipelines.verify import objects_to_score, slices_to_score, verify
-from medray.pipelines.warmth import warmth, with_loads
+from medray.pipelines.warmth import warmth
 from medray.pipelines.waves import SLICE_ROWS, planned_waves
-from medray.samples.inputs import ModelInput, prepare_inputs
-from medray.samples.isolated import start_decoding_process
 from medray.schema import MODELS, PREDICTIONS, SEGMENTATIONS
-from medray.scoring.plan import Output, ScoringPlan, plan_scoring
-from medray.scoring.warm import WarmModels
+from medray.scoring.plan import Output, ScoringPlan, plan_scoring, scored_with
+from medray.scoring.provenance import code_version
 from medray.settings import ScoreSettings
 
-HALF = 0.5  # the share of a CPU that a read task asks for, and a model actor: with less left, neither ever starts
 SCHEMAS: dict[TaskName, pa.Schema] = {"classify": PREDICTIONS, "segment": SEGMENTATIONS}
-PREPARED = "prepared-"  # columns of a block, one an input of the plan
-
-
-@dataclass(frozen=True)
-class UnitPreparer:
-    """Reads, decodes and prepares a unit in a task of its own (`actors`); each input travels as one value."""
-
-    inputs: tuple[ModelInput, ...]
-    key: bytes = field(repr=False)
-    decode: DecodeSettings
-
-    def __call__(self, unit: PlannedUnit) -> pa.Table:
-        """One row that says where the unit lies, and holds its prepared samples."""
-        block = pa.Table.from_pylist([vars(unit)])
-        for number, samples in enumerate(prepare_inputs(unit.rows(), self.key, self.inputs, self.decode)):
-            block = block.append_column(f"{PREPARED}{number}", pa.array([to_ipc(samples)], pa.large_binary()))
-        return block
-
-
-def to_ipc(table: pa.Table) -> bytes:
-    """A table as bytes of Arrow's stream format."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
-
-
-class Scorer:
-    """A warm actor: loads the models once, scores a unit a call, writes its part file of each table in one PUT."""
-
-    def __init__(self, settings: ScoreSettings, plan: ScoringPlan, key: bytes) -> None:
-        torch.set_num_threads(1)
-        if settings.stages == "fused":
-            start_decoding_process()
-        self.settings, self.plan, self.key = settings, plan, key
-        self.models = WarmModels(plan, settings, "cuda" if settings.use_gpu else "cpu")
-
-    @WithoutText()
-    def __call__(self, block: pa.Table) -> pa.Table:
-        """Score the unit that a row names; its ledger row."""
-        started = time.monotonic()
-        unit = unit_of(block)
-        rows = unit.rows()
-        answers = self.models.answer(self._inputs(block, rows), rows, unit.unit_id)
-        for output, predictions in answers:
-            storage.write_parquet(tables.part_uri(output.uri, unit.unit_id), predictions)
-        size = int(pc.sum(rows["length"]).as_py() or 0)
-        row = ledger_row(unit.unit_id, answers[0][1]["status"].to_pylist(), started, size)
-        return with_loads(row, self.models.loads())
-
-    def _inputs(self, block: pa.Table, rows: pa.Table) -> list[pa.Table]:
-        if prepared := [name for name in block.column_names if name.startswith(PREPARED)]:
-            return [pa.ipc.open_stream(block[name][0].as_buffer()).read_all() for name in prepared]
-        return prepare_inputs(rows, self.key, self.plan.inputs, self.settings.decode)
 
 
 def score(settings: ScoreSettings) -> dict[str, Any]:
@@ -119,7 +52,7 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
     if settings.aggregate != "off":
         for output in plan.outputs:
             aggregate_predictions(output.uri, settings.aggregate, settings.aggregate_to)
-    _check_failures(settings, plan.outputs)
+    check_failures(settings, [tables.read_manifest(output.uri) for output in plan.outputs])
     return manifest
 
 
@@ -150,6 +83,7 @@ def _run(settings: ScoreSettings, model_id: str | list[str]) -> dict[str, Any]:
 class _Done:
     """What the manifests say of a run."""
 
+    settings: ScoreSettings
     units: list[PlannedUnit]
     source: str
     ledger: list[dict[str, Any]]
@@ -182,7 +116,7 @@ def _scored(settings: ScoreSettings, plan: ScoringPlan, key: bytes, ray_stays: E
         say(f"score: {len(work.done):,} units are finished already")
     waves = planned_waves(settings.out, slices_to_score(source, SLICE_ROWS), settings.ray.unit_bytes)
     ledger = list(progress(work.ledger(waves), total=objects_to_score(source), what="score", step="objects"))
-    finished = _Done(work.units, source, [row for row in ledger if "unit_id" in row], plan)
+    finished = _Done(settings, work.units, source, [row for row in ledger if "unit_id" in row], plan)
     for output in unfinished:
         manifest = _finish(output, finished)
     return manifest if len(ids) == 1 else _list_models(settings.out, finished)
@@ -209,34 +143,8 @@ class _Work:
             todo = {unit.unit_id: unit for unit in wave if self.plan.outputs and unit.unit_id not in self.done}
             earlier = sum(unit.objects for unit in wave) - sum(unit.objects for unit in todo.values())
             yield {"objects": earlier, "rows": 0, "failed": 0}
-            for row in ledger_of(self._dataset(list(todo.values())), "score") if todo else ():
+            for row in run_units(list(todo.values()), self.settings, self.plan, self.key) if todo else ():
                 yield {**row, "objects": todo[row["unit_id"]].objects}
-
-    def _dataset(self, todo: list[PlannedUnit]) -> Any:
-        settings = self.settings
-        arguments = (settings, self.plan, self.key)
-        actors = settings.actors or (gpus() if settings.use_gpu else cpus())
-        if settings.stages == "actors":
-            return _two_stages(todo, arguments, actors)
-        return on_actors(todo, Scorer, arguments, actors=actors, settings=settings.ray, gpu=settings.use_gpu)
-
-
-def _two_stages(todo: list[PlannedUnit], arguments: tuple[ScoreSettings, ScoringPlan, bytes], actors: int) -> Any:
-    """Tasks that prepare units, and model actors behind them."""
-    settings, plan, key = arguments
-    preparer = UnitPreparer(plan.inputs, key, settings.decode)
-    prepared = unit_dataset(todo, preparer, name="prepare", settings=settings.ray, num_cpus=HALF)
-    return prepared.map_batches(
-        Scorer,
-        fn_constructor_args=arguments,
-        batch_size=1,
-        batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=max(1, min(actors, len(todo)))),
-        num_gpus=1 if settings.use_gpu else 0,
-        num_cpus=HALF,
-        max_restarts=settings.ray.max_retries,
-        max_task_retries=settings.ray.max_retries,
-    )
 
 
 def _finish(output: Output, done: _Done) -> dict[str, Any]:
@@ -245,6 +153,9 @@ def _finish(output: Output, done: _Done) -> dict[str, Any]:
     facts: dict[str, Any] = {
         **{name: getattr(output, name) for name in ("model_id", "recipe_id", "task", "threshold")},
         "classes": list(output.classes),
+        "scored_with": scored_with(done.settings, done.plan, output),
+        "code": code_version(),
+        "decode": asdict(done.settings.decode),
         **output.rule,
         **done.facts(),
         "index_funnel": tables.read_manifest(done.source)["funnel"],
@@ -254,10 +165,11 @@ def _finish(output: Output, done: _Done) -> dict[str, Any]:
         "predictions",
         parts,
         schema=SCHEMAS[output.task],
-        facts=lambda: {**facts, "funnel": counts.facts()},
+        facts=lambda: {**facts, "setups": recorded_setups(done.settings.out), "funnel": counts.facts()},
     )
-    said = ", ".join(f"{name} {count:,}" for name, count in verify(output.uri).items())
-    say(f"score: {said}; predictions in {output.uri}")
+    verify(output.uri)
+    say(f"score: {manifest['rows']:,} rows in {output.uri}")
+    say_funnels("score", {"index": manifest["index_funnel"], "samples": manifest["funnel"]})
     return manifest
 
 
@@ -272,8 +184,13 @@ def _list_models(out: str, done: _Done) -> dict[str, Any]:
     return tables.finish(out, "models", [listed], schema=MODELS, facts=done.facts)
 
 
-def _check_failures(settings: ScoreSettings, outputs: Sequence[Output]) -> None:
-    statuses = [tables.read_manifest(output.uri)["funnel"]["status"] for output in outputs]
+def check_failures(settings: ScoreSettings, manifests: Sequence[dict[str, Any]]) -> None:
+    """Refuse a share of failed samples, in any of the tables, that the user does not allow.
+
+    Raises:
+        TooManyFailedError: there are more.
+    """
+    statuses = [manifest["funnel"]["status"] for manifest in manifests]
     share = max(status.get("failed", 0) / max(sum(status.values()), 1) for status in statuses)
     if share > settings.max_failed_fraction:
         raise TooManyFailedError(

@@ -1,4 +1,4 @@
-"""Proof that a predictions table holds each sample of its index once."""
+"""Proof that a predictions table holds each sample of its index once, and that its ledger adds up."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,20 +10,21 @@ import pyarrow.compute as pc
 from medray import storage, tables
 from medray.errors import OutputError
 from medray.pipelines.aggregate import verify_aggregates
+from medray.pipelines.funnel import STATUSES, Funnel, checked_funnel, same_funnel
 from medray.schema import INDEX
 from medray.scoring.choice import TO_CHOOSE, choose_explained
 
 UNIT_COLUMNS = [name for name in INDEX.names if name not in ("position_mm", "orientation")]
 
 
-def to_score(source: str) -> pa.Table:
+def to_score(source: str, columns: list[str] = UNIT_COLUMNS) -> pa.Table:
     """The rows of an index that are samples or should have been: skipped objects hold no image."""
-    return pa.concat_tables(slices_to_score(source, tables.ROWS_PER_FILE))
+    return pa.concat_tables(slices_to_score(source, tables.ROWS_PER_FILE, columns))
 
 
-def slices_to_score(source: str, rows: int) -> Iterator[pa.Table]:
+def slices_to_score(source: str, rows: int, columns: list[str] = UNIT_COLUMNS) -> Iterator[pa.Table]:
     """The same, at most `rows` of the index at a time."""
-    for table in tables.iter_slices(source, UNIT_COLUMNS, rows):
+    for table in tables.iter_slices(source, columns, rows):
         yield table.filter(pc.not_equal(table["status"], "skipped"))
 
 
@@ -36,11 +37,13 @@ def objects_to_score(source: str) -> int:
 def verify(out: str) -> dict[str, int]:
     """Prove that the predictions hold each sample of their index once and nothing else; the counts.
 
-    Of the output of several bundles, those of every table; `rows`, `ok` and so on are sums over the tables. Tables of
+    Both ledgers are counted again, the index's and the predictions': listed = ok + failed(reason) + skipped(reason). Of
+    the output of several bundles, those of every table; `rows`, `ok` and so on are sums over the tables. Tables of
     explanations and aggregates beside predictions are proved too.
 
     Raises:
-        OutputError: a sample is missing, doubled, or not of the index, or the index is no longer the one scored.
+        OutputError: a sample is missing, doubled, or not of the index, a ledger does not add up or is not what the rows
+            say, or the index is no longer the one scored.
     """
     manifest = tables.read_manifest(out)
     if manifest["kind"] == "models":
@@ -49,32 +52,54 @@ def verify(out: str) -> dict[str, int]:
         return {"tables": len(names), **sum(each, Counter()), "objects": each[0]["objects"]}
     if manifest["kind"] != "predictions":
         raise OutputError(f"{out} is a table of {manifest['kind']}.", "Give the --out of `medray score`.")
-    if tables.read_manifest(manifest["source"])["generation"] != manifest["source_generation"]:
+    source = tables.read_manifest(manifest["source"])
+    if source["generation"] != manifest["source_generation"]:
         raise OutputError(
             f"{out} cannot be verified: its index has been updated since.", "Score the index again, into a new --out."
         )
-    source = to_score(manifest["source"])
-    expected = {row["object_id"]: _frames(row) for row in source.select(["object_id", "frames", "status"]).to_pylist()}
-    found = tables.read_table(out, ["sample_id", "object_id", "status"])
-    ids = found["sample_id"].to_pylist()
-    rows_of = Counter(found["object_id"].to_pylist())
-    unread = rows_of.keys() & set(ids)  # one row for the whole object: no frame could be counted
-    wrong = [key for key, frames in expected.items() if rows_of[key] != (1 if key in unread else frames)]
-    extra = rows_of.keys() - expected.keys()
-    doubled = len(ids) - len(set(ids))
-    if wrong or extra or doubled or len(ids) != manifest["rows"]:
+    counts = _each_sample_once(out, manifest)
+    _ledger(manifest["source"], source)
+    _ledger(out, manifest)
+    if not same_funnel(manifest["index_funnel"], source["funnel"]):
+        raise OutputError(f"{out} has another ledger of its index than the index.", "Score again into a new --out.")
+    status = {name: manifest["funnel"]["status"].get(name, 0) for name in STATUSES}
+    more = {"explained": verify_explanations(out), "aggregates": verify_aggregates(out)}
+    return {**counts, **status, **{name: count for name, count in more.items() if count is not None}}
+
+
+def _ledger(uri: str, manifest: dict[str, Any]) -> None:
+    """Count a table again."""
+    counts = Funnel()
+    for _ in counts.counted(tables.iter_tables(uri, ["status", "reason"])):
+        pass
+    found = counts.facts()
+    if not same_funnel(found, checked_funnel(manifest["funnel"], uri)) or found["listed"] != manifest["rows"]:
         raise OutputError(
-            f"{out} does not hold one row a sample: {len(wrong)} objects with a wrong count, {len(extra)} unknown, "
+            f"{uri} has other counts in its manifest than in its rows.", "Make it again; please report it."
+        )
+
+
+def _each_sample_once(out: str, manifest: dict[str, Any]) -> dict[str, int]:
+    """Compare the rows of each object with what the index says of it: its frames, or one row where it is unreadable."""
+    wanted = to_score(manifest["source"], ["object_id", "frames", "status"])
+    frames = pc.if_else(pc.equal(wanted["status"], "ok"), pc.max_element_wise(wanted["frames"], 1), 1)
+    wanted = pa.table({"object_id": wanted["object_id"], "wanted": pc.cast(frames, pa.int64())})
+    rows = tables.read_table(out, ["sample_id", "object_id"])
+    whole = pc.equal(rows["sample_id"], rows["object_id"])  # one row for the whole object: no frame could be counted
+    found = rows.select(["object_id"]).append_column("whole", whole).group_by("object_id")
+    found = found.aggregate([("whole", "any"), ([], "count_all")])
+    both = wanted.join(found, "object_id", join_type="full outer")
+    unknown = pc.sum(pc.is_null(both["wanted"])).as_py() or 0
+    expected = pc.if_else(pc.fill_null(both["whole_any"], False), 1, both["wanted"])
+    wrong = pc.sum(pc.not_equal(pc.fill_null(both["count_all"], 0), expected)).as_py() or 0
+    doubled = rows.num_rows - pc.count_distinct(rows["sample_id"]).as_py()
+    if wrong or unknown or doubled or rows.num_rows != manifest["rows"] or both.num_rows != wanted.num_rows:
+        raise OutputError(
+            f"{out} does not hold one row a sample: {wrong} objects with a wrong count, {unknown} unknown, "
             f"{doubled} doubled.",
             "Delete the output and score again; please report it.",
         )
-    status = found["status"].to_pylist()
-    counts = {name: status.count(name) for name in ("ok", "failed", "skipped")}
-    explained = verify_explanations(out)
-    more = {} if explained is None else {"explained": explained}
-    if (aggregated := verify_aggregates(out)) is not None:
-        more["aggregates"] = aggregated
-    return {"objects": len(expected), "rows": len(ids), **counts, **more}
+    return {"objects": wanted.num_rows, "rows": rows.num_rows}
 
 
 def verify_explanations(out: str) -> int | None:
@@ -101,7 +126,3 @@ def verify_explanations(out: str) -> int | None:
             "Delete that folder and score again; please report it.",
         )
     return len(found)
-
-
-def _frames(row: dict[str, Any]) -> int:
-    return int(row["frames"] or 1) if row["status"] == "ok" else 1

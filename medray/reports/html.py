@@ -2,8 +2,39 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from importlib.resources import files
 
 from medray.reports.svg import Figure
+
+# Nothing may be fetched or run, whatever a hostile class name might have smuggled in.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def document(title: str, header: str, sections: Iterable[str]) -> str:
+    """A self-contained page: no network, no script. Header and sections are ready HTML."""
+    style = files("medray.reports").joinpath("page.css").read_text(encoding="utf-8")
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<title>{escape(title)}</title>
+<link rel="icon" href="data:,">
+<style>
+{style}</style>
+</head>
+<body>
+<a class="skip" href="#content">Skip to the content</a>
+{header}
+<main id="content">
+{"".join(sections)}</main>
+<footer>Made by medray. Sample ids are keyed hashes: nothing on this page names a patient.</footer>
+</body>
+</html>
+"""
 
 
 def section(name: str, title: str, body: str, note: str = "") -> str:

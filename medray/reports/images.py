@@ -42,7 +42,7 @@ def relative_heat(heat: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, 
 
 def image_png(image: Float[np.ndarray, "rows columns"]) -> str:
     """Give the grey image as `data:image/png;base64,…`."""
-    return _address(_fit(Image.fromarray(grey_levels(image))))
+    return data_address(_fit(Image.fromarray(grey_levels(image))))
 
 
 def overlay_png(image: Float[np.ndarray, "rows columns"], heat: Float[np.ndarray, "heat_rows heat_columns"]) -> str:
@@ -50,7 +50,7 @@ def overlay_png(image: Float[np.ndarray, "rows columns"], heat: Float[np.ndarray
     grey = _fit(Image.fromarray(np.rint(grey_levels(image) * _DIMMED).astype(np.uint8))).convert("RGBA")
     resized = Image.fromarray(relative_heat(heat).astype(np.float32)).resize(grey.size, Image.Resampling.BILINEAR)
     colors = Image.fromarray(heat_colors(np.asarray(resized)))
-    return _address(Image.alpha_composite(grey, colors).convert("RGB"))
+    return data_address(Image.alpha_composite(grey, colors).convert("RGB"))
 
 
 CLASS_COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
@@ -69,7 +69,7 @@ def mask_png(image: Float[np.ndarray, "rows columns"], mask: Int16[np.ndarray, "
     colours = np.array([(0, 0, 0), *(class_colour(number) for number in range(1, max(int(mask.max()), 1) + 1))])
     over = np.where(mask > 0, _MASK_OPACITY, 0)[..., None]
     mixed = (1 - over) * grey + over * colours[np.maximum(mask, 0)]
-    return _address(_fit(Image.fromarray(np.rint(mixed).astype(np.uint8))))
+    return data_address(_fit(Image.fromarray(np.rint(mixed).astype(np.uint8))))
 
 
 def ramp_css() -> str:
@@ -87,7 +87,8 @@ def _fit(picture: Image.Image) -> Image.Image:
     return picture.resize(size, Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.BICUBIC)
 
 
-def _address(picture: Image.Image) -> str:
+def data_address(picture: Image.Image) -> str:
+    """Give a picture as `data:image/png;base64,…`."""
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

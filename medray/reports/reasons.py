@@ -51,11 +51,11 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     Reason.DECODER_TIMEOUT: (
         "It was not decoded and prepared in time.",
-        "Only this image was given up; `--decode.frame_seconds` gives more time.",
+        "Only this image was given up; `medray retry` with `--decode.frame_seconds` gives more time.",
     ),
     Reason.DECODER_OUT_OF_MEMORY: (
         "Its decoding process ran out of memory, or the system ended it.",
-        "Only this image was given up; `--decode.gibibytes` gives more.",
+        "Only this image was given up; `medray retry` with `--decode.gibibytes` gives more.",
     ),
     Reason.BAD_RESCALE: ("Its rescale slope or intercept cannot be used.", "Correct the header at the source."),
     Reason.SPACING_MISSING: (
@@ -94,7 +94,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.ACCESS_DENIED: ("The store refused to hand it out.", "Grant the right to read it."),
     Reason.READ_FAILED: (
         "The store failed again and again.",
-        "Run the same command later: it tries only what is missing.",
+        "`medray retry OUT --reason read_failed` tries these again, and nothing else.",
     ),
     Reason.CHANGED_SINCE_INDEX: ("It was overwritten after it was indexed.", "Index the archive again."),
     Reason.INTERNAL: ("A defect of medray itself.", "Please report it; its detail names the exception."),

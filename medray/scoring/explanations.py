@@ -8,6 +8,7 @@ from torch import nn
 from medray.samples.collate import collate
 from medray.schema import EXPLANATIONS, OUTCOME
 from medray.scoring.explain import explain, to_levels
+from medray.scoring.provenance import code_version
 from medray.training.bundle import Bundle
 
 
@@ -32,6 +33,7 @@ def explain_samples(
         "method": method,
         "recipe_id": bundle.recipe.id(),
         "model_id": bundle.model_id,
+        "code": code_version(),
         "unit_id": unit_id,
     }
     explained = []

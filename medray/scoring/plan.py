@@ -95,6 +95,16 @@ def plan_scoring(settings: ScoreSettings) -> ScoringPlan:
     return ScoringPlan(members, inputs, tuple(outputs))
 
 
+def scored_with(settings: ScoreSettings, plan: ScoringPlan, output: Output) -> dict[str, Any]:
+    """The settings that lead to this table again, for its manifest: its bundles, their mean, their flips."""
+    several = len(output.members) > 1
+    return {
+        "bundle": [plan.members[number].uri for number in output.members],
+        "ensemble": settings.ensemble if several else "off",
+        "test_time_flips": settings.test_time_flips,
+    }
+
+
 def _check(settings: ScoreSettings, bundles: Sequence[Bundle]) -> None:
     ids = [bundle.model_id for bundle in bundles]
     if not ids or len(set(ids)) < len(ids):

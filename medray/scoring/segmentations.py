@@ -15,7 +15,7 @@ from medray.samples.collate import batches
 from medray.samples.tables import usable
 from medray.schema import SEGMENTATIONS
 from medray.scoring.score import predict
-from medray.scoring.table import with_every_sample
+from medray.scoring.table import with_every_sample, with_setup
 from medray.settings import ScoreSettings
 from medray.training.bundle import Bundle
 from medray.training.task import Segment
@@ -56,7 +56,7 @@ def segment_samples(
     names = ("rows", "columns", "run_classes", "run_lengths", "area_fractions", "placement", "probabilities")
     schema = pa.schema([SEGMENTATIONS.field(name) for name in names])
     columns = {name: pa.array([answer[name] for answer in answers], schema.field(name).type) for name in names}
-    table = pa.table(columns, schema=schema)
+    table = with_setup(pa.table(columns, schema=schema), settings, next(model.parameters()).device)
     return with_every_sample(table, samples, rows, bundle, unit_id=unit_id, schema=SEGMENTATIONS)
 
 

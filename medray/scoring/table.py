@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 from jaxtyping import Bool
 from torch import nn
 
@@ -12,6 +13,7 @@ from medray.samples.collate import batches
 from medray.samples.tables import usable
 from medray.schema import KEYS, PREDICTIONS
 from medray.scoring.mean import mean_predictions
+from medray.scoring.provenance import code_version, setup_id, setup_of
 from medray.scoring.score import Predictions, predict
 from medray.settings import ScoreSettings
 from medray.training.bundle import Bundle
@@ -50,7 +52,7 @@ def score_samples(
         predict(model, batches(usable(samples), bundle.recipe, settings.batch_size), task, device=device)
         for samples in views
     ]
-    columns = answer_columns(mean_predictions(answers, task), bundle.classes)
+    columns = with_setup(answer_columns(mean_predictions(answers, task), bundle.classes), settings, device)
     return with_every_sample(columns, views[0], rows, bundle, unit_id=unit_id, schema=PREDICTIONS)
 
 
@@ -65,9 +67,16 @@ def with_every_sample(
     answered = answers.take(positions_of(pc.equal(samples["status"], "ok").to_numpy().astype(bool)))
     for name in answered.column_names:
         table = table.append_column(name, answered[name])
-    for name, value in (("recipe_id", bundle.recipe.id()), ("model_id", bundle.model_id), ("unit_id", unit_id)):
+    made_by = {"recipe_id": bundle.recipe.id(), "model_id": bundle.model_id, "code": code_version(), "unit_id": unit_id}
+    for name, value in made_by.items():
         table = table.append_column(name, pa.array([value] * samples.num_rows, pa.string()))
     return table.select(schema.names).cast(schema)
+
+
+def with_setup(answers: pa.Table, settings: ScoreSettings, device: torch.device) -> pa.Table:
+    """Answers and what decides their last bits."""
+    setup = setup_id(setup_of(settings.batch_size, device.type, settings.decode))
+    return answers.append_column("setup", pa.array([setup] * answers.num_rows, pa.string()))
 
 
 def positions_of(ok: Bool[np.ndarray, " samples"]) -> pa.Array:

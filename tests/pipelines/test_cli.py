@@ -7,6 +7,7 @@ import pytest
 
 from medray import __version__, cli
 from medray.errors import LabelError
+from medray.image_settings import DecodeSettings
 
 
 def _exit_code(*flags):
@@ -48,12 +49,30 @@ def test_printed_settings_read_back_as_the_same_settings(verb, capsys, tmp_path)
         "train": ["--source", "a", "--out", "b", "--recipe.window", "[40, 400]", "--labels.where", "{modality: CT}"],
         "score": ["--source", "a", "--bundle", "m", "--out", "b", "--ray.unit_bytes", "1000"],
         "report": ["--predictions", "a", "--out", "b", "--split", "all"],
+        "retry": ["a", "--reason", "not_found", "--reason=read_failed", "--decode.frame-seconds", "300"],
+        "replay": ["a", "b:0", "--out", "b"],
     }[verb]
     assert _exit_code(verb, *required, "--print_config") == 0
     printed = capsys.readouterr().out
     (tmp_path / "settings.yaml").write_text(printed)
     assert _exit_code(verb, "--config", str(tmp_path / "settings.yaml"), "--print_config") == 0
-    assert capsys.readouterr().out == printed and "out: b" in printed
+    assert capsys.readouterr().out == printed and ("out: b" in printed or verb == "retry")
+
+
+def test_what_stands_first_without_a_flag_is_read_and_a_reason_may_be_repeated():
+    given = cli._as_flags("retry", ["out", "--reason", "not_found", "--reason=read_failed"])
+    parsed = cli._flags("retry").parse_args(given)
+    assert (parsed.predictions, parsed.reason, parsed.decode) == ("out", ["not_found", "read_failed"], None)
+    parsed = cli._flags("replay").parse_args(cli._as_flags("replay", ["out", "abc:0", "--out", "folder"]))
+    assert (parsed.predictions, parsed.sample, parsed.out) == ("out", "abc:0", "folder")
+    with_flags = ["--predictions", "out", "--sample", "abc:0"]
+    assert cli._flags("replay").parse_args(cli._as_flags("replay", with_flags)).sample == "abc:0"
+
+
+def test_a_retry_may_give_more_time_and_keeps_the_other_limits_at_their_defaults():
+    given = cli._as_flags("retry", ["out", "--reason", "decoder_timeout", "--decode.frame_seconds", "300"])
+    decode = cli._flags("retry").parse_args(given).decode
+    assert (decode.frame_seconds, decode.gibibytes) == (300.0, DecodeSettings().gibibytes)
 
 
 @pytest.mark.parametrize(("given", "voi"), [("0", 0), ("LUNG", "LUNG"), ("null", None)])
