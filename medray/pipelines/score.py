@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -11,9 +12,9 @@ import pyarrow.compute as pc
 import ray.data
 import torch
 
-from medray import __version__, storage, tables
+from medray import __version__, stages, storage, tables
 from medray.archive.identity import load_key
-from medray.errors import SettingsError, TooManyFailedError
+from medray.errors import Reason, SettingsError, TooManyFailedError
 from medray.image_settings import DecodeSettings
 from medray.label_settings import TaskName
 from medray.pipelines.cluster import cluster, cpus, gpus
@@ -23,7 +24,6 @@ from medray.pipelines.progress import progress, say
 from medray.pipelines.units import (
     PlannedUnit,
     WithoutText,
-    ledger_of,
     ledger_row,
     on_actors,
     planned_units,
@@ -31,14 +31,19 @@ from medray.pipelines.units import (
     unit_of,
 )
 from medray.pipelines.verify import to_score, verify
-from medray.samples.isolated import prepare_unit, start_decoding_process
+from medray.pipelines.watch import UnitWatch, Watched, is_taken_apart
+from medray.pipelines.watchdog import watched_ledger
+from medray.samples.guarded import OfSamples, apart
+from medray.samples.isolated import isolated_images_of, prepare_unit, start_decoding_process
+from medray.samples.tables import InputKind, from_ipc, to_graphs, to_ipc
 from medray.samples.units import cut_units
 from medray.schema import PREDICTIONS, SEGMENTATIONS
 from medray.scoring.segmentations import segment_samples
 from medray.scoring.table import score_samples
-from medray.settings import ScoreSettings
+from medray.settings import Recipe, ScoreSettings
 from medray.training.bundle import Bundle, load_bundle
 
+APART = 64  # graphs that are built at once where a unit is taken apart
 HALF = 0.5  # the share of a CPU that a read task asks for, and a model actor: with less left, neither ever starts
 
 
@@ -63,20 +68,23 @@ class UnitPreparer:
     bundle: Bundle
     key: bytes = field(repr=False)
     decode: DecodeSettings
+    watch: UnitWatch
 
     def __call__(self, unit: PlannedUnit) -> pa.Table:
         """One row that says where the unit lies, and holds its prepared samples."""
-        samples = prepare_unit(unit.rows(), self.key, self.bundle.recipe, self.bundle.prepared_kind, decode=self.decode)
+        recipe, kind = self.bundle.recipe, self.bundle.prepared_kind
+        with self.watch.over(unit.unit_id, "prepare") as died:
+            if is_taken_apart(died, self.watch.ray) and kind != "image":
+                images = isolated_images_of(unit.rows(), self.key, recipe, self.decode)
+                samples = apart(images, partial(_graphing, recipe, kind), APART, self.watch.ray.stalled_s)
+            else:
+                samples = prepare_unit(unit.rows(), self.key, recipe, kind, decode=self.decode)
         packed = pa.array([to_ipc(samples)], pa.large_binary())
         return pa.Table.from_pylist([vars(unit)]).append_column("samples", packed)
 
 
-def to_ipc(table: pa.Table) -> bytes:
-    """A table as bytes of Arrow's stream format."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+def _graphing(recipe: Recipe, kind: InputKind) -> OfSamples:
+    return partial(to_graphs, recipe=recipe, kind=kind)
 
 
 class Scorer:
@@ -92,21 +100,54 @@ class Scorer:
         self.model = self.bundle.build_model().to(self.device)
 
     @WithoutText()
-    def __call__(self, block: pa.Table) -> pa.Table:
-        """Score the unit that a row names; its ledger row."""
-        started = time.monotonic()
-        unit = unit_of(block)
-        rows = unit.rows()
+    def __call__(self, block: pa.Table, died: int = 0) -> pa.Table:
+        """Score the unit that a row names; its ledger row. `died` tells how often it has ended an actor."""
+        started, unit = time.monotonic(), unit_of(block)
+        rows, part = unit.rows(), tables.part_uri(self.settings.out, unit.unit_id)
+        if died and storage.exists(part):  # it was ended behind its PUT
+            predictions = storage.read_parquet(part, ["status"])
+        else:
+            way = self._apart if is_taken_apart(died, self.settings.ray) else self._together
+            predictions = way(block, rows, unit.unit_id)
+            stages.reach("write", unit.unit_id)
+            storage.write_parquet(part, predictions)
+            stages.reach("written", unit.unit_id)
+        size = int(pc.sum(rows["length"]).as_py() or 0)
+        return ledger_row(unit.unit_id, predictions["status"].to_pylist(), started, size)
+
+    def _together(self, block: pa.Table, rows: pa.Table, unit_id: str) -> pa.Table:
         if "samples" in block.column_names:
-            samples = pa.ipc.open_stream(block["samples"][0].as_buffer()).read_all()
+            samples = from_ipc(block["samples"][0].as_buffer())
         else:
             kind, decode = self.bundle.prepared_kind, self.settings.decode
             samples = prepare_unit(rows, self.key, self.bundle.recipe, kind, decode=decode)
+        return self.answer(samples, rows, unit_id)
+
+    def _apart(self, block: pa.Table, rows: pa.Table, unit_id: str) -> pa.Table:
+        """As `_together`, but nothing that could end a process happens in this one."""
+        settings, kind = replace(self.settings, stages="actors"), self.bundle.prepared_kind
+        if "samples" in block.column_names:
+            samples, kind = from_ipc(block["samples"][0].as_buffer()), "image"
+        else:
+            samples = isolated_images_of(rows, self.key, self.bundle.recipe, settings.decode)
+        load = partial(_answering, settings, self.key, rows=rows, unit_id=unit_id, kind=kind)
+        return apart(samples, load, settings.batch_size, settings.ray.stalled_s)
+
+    def answer(self, samples: pa.Table, rows: pa.Table, unit_id: str) -> pa.Table:
+        """The rows of the output for prepared samples."""
         answer = ANSWERS[self.bundle.task].answer
-        predictions = answer(samples, rows, self.bundle, self.model, unit_id=unit.unit_id, settings=self.settings)
-        storage.write_parquet(tables.part_uri(self.settings.out, unit.unit_id), predictions)
-        size = int(pc.sum(rows["length"]).as_py() or 0)
-        return ledger_row(unit.unit_id, predictions["status"].to_pylist(), started, size)
+        return answer(samples, rows, self.bundle, self.model, unit_id=unit_id, settings=self.settings)
+
+
+def _answering(settings: ScoreSettings, key: bytes, *, rows: pa.Table, unit_id: str, kind: InputKind) -> OfSamples:
+    """Images (or what else a model actor is given) to rows, for a process of its own."""
+    scorer = Scorer(settings, key)
+
+    def answered(samples: pa.Table) -> pa.Table:
+        prepared = samples if kind == "image" else to_graphs(samples, scorer.bundle.recipe, kind)
+        return scorer.answer(prepared, rows, unit_id)
+
+    return answered
 
 
 def score(settings: ScoreSettings) -> dict[str, Any]:
@@ -143,18 +184,25 @@ def _scored(settings: ScoreSettings, bundle: Bundle, key: bytes, ray_stays: Exit
     }
     if tables.is_finished(settings.out, run):
         manifest = tables.read_manifest(settings.out)
+        tables.clear(settings.out, manifest)  # an earlier run may have been ended behind its manifest
         say(f"score: {settings.out} is finished already ({manifest['rows']:,} rows)")
         return manifest
     tables.claim(settings.out, run)
+    stages.reach("claimed")
     ray_stays.enter_context(cluster(settings.ray))  # for the explanations too
     own = storage.join(settings.out, tables.OWN_INDEX)
     source = ensure_index(settings.source, own, settings.key_file, settings.ray)
     units = planned_units(settings.out, lambda: cut_units(to_score(source), settings.ray.unit_bytes))
+    stages.reach("planned")
     done = tables.finished_parts(settings.out)
     todo = [unit for unit in units if unit.unit_id not in done]
     if done:
         say(f"score: {len(units) - len(todo)} of {len(units)} units are finished already")
-    ledger = list(_run_units(todo, settings, bundle, key)) if todo else []
+    ledger = []
+    for row in _run_units(todo, settings, bundle, key) if todo else ():
+        ledger.append(row)
+        stages.reach("unit")
+    stages.reach("finishing")
     return _finish(settings, bundle, units, source, ledger)
 
 
@@ -162,27 +210,30 @@ def _run_units(
     todo: list[PlannedUnit], settings: ScoreSettings, bundle: Bundle, key: bytes
 ) -> Iterator[dict[str, Any]]:
     actors = settings.actors or (gpus() if settings.use_gpu else cpus())
+    watch = UnitWatch(settings.ray, settings.decode.frame_seconds)
     if settings.stages == "fused":
-        dataset = on_actors(todo, Scorer, (settings, key), actors=actors, settings=settings.ray, gpu=settings.use_gpu)
+        worker, ray_settings = (watch, Scorer, (settings, key)), watch.for_ray(len(todo))
+        dataset = on_actors(todo, Watched, worker, actors=actors, settings=ray_settings, gpu=settings.use_gpu)
     else:
-        preparer = UnitPreparer(replace(bundle, weights={}), key, settings.decode)
+        preparer = UnitPreparer(replace(bundle, weights={}), key, settings.decode, watch)
         dataset = _two_stages(todo, settings, preparer, actors)
-    return progress(ledger_of(dataset, "score"), total=len(todo), what="score", count="rows")
+    return progress(watched_ledger(dataset, "score", watch), total=len(todo), what="score", count="rows")
 
 
 def _two_stages(todo: list[PlannedUnit], settings: ScoreSettings, preparer: UnitPreparer, actors: int) -> Any:
     """Tasks that prepare units, and model actors behind them."""
-    prepared = unit_dataset(todo, preparer, name="prepare", settings=settings.ray, num_cpus=HALF)
+    ray_settings = preparer.watch.for_ray(len(todo))
+    prepared = unit_dataset(todo, preparer, name="prepare", settings=ray_settings, num_cpus=HALF)
     return prepared.map_batches(
-        Scorer,
-        fn_constructor_args=(settings, preparer.key),
+        Watched,
+        fn_constructor_args=(preparer.watch, Scorer, (settings, preparer.key)),
         batch_size=1,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=max(1, min(actors, len(todo)))),
         num_gpus=1 if settings.use_gpu else 0,
         num_cpus=HALF,
-        max_restarts=settings.ray.max_retries,
-        max_task_retries=settings.ray.max_retries,
+        max_restarts=ray_settings.max_retries,
+        max_task_retries=ray_settings.max_retries,
     )
 
 
@@ -200,6 +251,7 @@ def _finish(
         "source_generation": generation_of(source),
         "units": len(units),
         "units_this_run": len(ledger),
+        "units_retried": sum(row["died"] > 0 for row in ledger),  # of this run: their workers died
         "index_funnel": tables.read_manifest(source)["funnel"],
     }
     manifest = tables.finish(
@@ -207,11 +259,16 @@ def _finish(
         "predictions",
         parts,
         schema=ANSWERS[bundle.task].schema,
-        facts=lambda: {**facts, "funnel": counts.facts()},
+        facts=lambda: {**facts, "samples_isolated": isolated_of(counts), "funnel": counts.facts()},
     )
     said = ", ".join(f"{name} {count:,}" for name, count in verify(settings.out).items())
     say(f"score: {said}; predictions in {settings.out}")
     return manifest
+
+
+def isolated_of(counts: Funnel) -> int:
+    """Samples that were given up because they ended or stalled their workers."""
+    return sum(counts.reasons[f"failed:{reason}"] for reason in (Reason.WORKER_KILLED, Reason.WORKER_STALLED))
 
 
 def _check_failures(settings: ScoreSettings, status: dict[str, int]) -> None:

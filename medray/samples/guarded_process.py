@@ -1,0 +1,44 @@
+"""`python -m medray.samples.guarded_process SOCKET` applies the function of `guarded` to tables of samples."""
+
+import signal
+import sys
+from multiprocessing.connection import Connection
+
+import torch
+
+from medray.errors import MedrayError, place_of
+from medray.samples.guarded import OfSamples
+from medray.samples.tables import from_ipc, to_ipc
+
+
+def main() -> None:
+    """Load the function, then answer to tables until the connection ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the other process, which ends this one
+    torch.set_num_threads(1)
+    connection = Connection(int(sys.argv[1]))
+    try:
+        load, seconds = connection.recv()
+        function = load()
+        connection.send(None)
+        while True:
+            connection.send(_answer(function, connection.recv_bytes(), seconds))
+    except (EOFError, OSError):
+        return
+    except MedrayError as error:
+        connection.send(error)
+
+
+def _answer(function: OfSamples, data: bytes, seconds: float) -> bytes | MedrayError:
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return to_ipc(function(from_ipc(data)))
+    except MedrayError as error:
+        return error
+    except Exception as error:
+        return MedrayError(f"A defect of medray: {place_of(error)}.", "Finished units are kept.")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+if __name__ == "__main__":
+    main()
