@@ -4,8 +4,6 @@ import signal
 import sys
 from multiprocessing.connection import Connection
 
-import torch
-
 from medray.errors import MedrayError, place_of
 from medray.samples.guarded import OfSamples
 from medray.samples.tables import from_ipc, to_ipc
@@ -14,22 +12,19 @@ from medray.samples.tables import from_ipc, to_ipc
 def main() -> None:
     """Load the function, then answer to tables until the connection ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the other process, which ends this one
-    torch.set_num_threads(1)
     connection = Connection(int(sys.argv[1]))
     try:
-        load, seconds = connection.recv()
-        function = load()
-        connection.send(None)
+        function = connection.recv()()
         while True:
-            connection.send(_answer(function, connection.recv_bytes(), seconds))
+            connection.send(_answer(function, *connection.recv()))
     except (EOFError, OSError):
         return
-    except MedrayError as error:
+    except MedrayError as error:  # of loading; the question is not read any more
         connection.send(error)
 
 
-def _answer(function: OfSamples, data: bytes, seconds: float) -> bytes | MedrayError:
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+def _answer(function: OfSamples, seconds: float, data: bytes) -> bytes | MedrayError:
+    signal.setitimer(signal.ITIMER_REAL, seconds)  # 0 sets none
     try:
         return to_ipc(function(from_ipc(data)))
     except MedrayError as error:
