@@ -1,4 +1,4 @@
-"""MEDRAY_FAULT ends, stops or freezes a process at the stage it names, as often as it says, and is nothing without it."""
+"""MEDRAY_FAULT ends, stops or freezes a process at the stage it names, as often as it says; without it, nothing."""
 
 import os
 import signal
