@@ -123,6 +123,8 @@ class Reason(StrEnum):
     DECODER_CRASHED = "decoder_crashed"
     DECODER_TIMEOUT = "decoder_timeout"
     DECODER_OUT_OF_MEMORY = "decoder_out_of_memory"
+    WORKER_KILLED = "worker_killed"
+    WORKER_STALLED = "worker_stalled"
     BAD_RESCALE = "bad_rescale"
     SPACING_MISSING = "spacing_missing"
     VOI_MISSING = "voi_missing"

@@ -80,6 +80,7 @@ LEDGER = pa.schema(
         _field("failed", pa.int64(), "of them failed"),
         _field("seconds", pa.float64(), "wall time of the unit"),
         _field("bytes", pa.int64(), "bytes read from the store"),
+        _field("died", pa.int64(), "times that it ended its worker before; of score only"),
     ]
 )
 

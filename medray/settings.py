@@ -62,14 +62,18 @@ class RaySettings:
             own on loopback.
         cpus: CPUs of a cluster of its own; none = all of the machine.
         unit_bytes: decoded pixels a unit holds at the most: one read task, one block, one part file.
-        max_retries: times that Ray starts a task again whose worker died.
-        no_progress_s: seconds without a finished unit after which the job ends and names the stage.
+        max_retries: times that a task or unit starts again whose worker died; scoring takes the unit apart the last
+            time and gives up only the sample that ends its worker (`worker_killed`, `worker_stalled`). 0 = never.
+        stalled_s: seconds without a heartbeat of a unit (a frame decoded, a graph built, a batch scored) after which
+            scoring names it and its stage on stderr; after three times that its worker is ended, as if it had died.
+        no_progress_s: seconds without a heartbeat or finished unit after which the job ends and names the stage.
     """
 
     address: str | None = None
     cpus: int | None = None
     unit_bytes: int = 64 * 2**20
     max_retries: int = 3
+    stalled_s: float = 45.0
     no_progress_s: int = 600
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from medray import storage
+from medray import stages, storage
 from medray.errors import NotFoundError, OutputError
 from medray.retries import NO_BUCKET
 
@@ -189,10 +189,8 @@ def finish(
         schema: of the rows.
         facts: what else the manifest says; asked for when all rows have passed.
     """
-    earlier: dict[str, Any] = {"files": [], "generation": 0}
-    if storage.exists(storage.join(uri, MANIFEST)):
-        earlier = read_manifest(uri)
-    generation = int(earlier["generation"]) + 1
+    earlier = storage.exists(storage.join(uri, MANIFEST))
+    generation = int(read_manifest(uri)["generation"]) + 1 if earlier else 1
     files: list[str] = []
     rows = 0
     groups = _gathered(tables, schema, min(ROWS_PER_GROUP, ROWS_PER_FILE))
@@ -201,11 +199,19 @@ def finish(
         rows += _write_file(storage.join(uri, name), chain([] if first is None else [first], groups), schema)
         files.append(name)
     manifest = {"kind": kind, "generation": generation, "rows": rows, "files": files, **facts()}
+    stages.reach("filed")
     storage.write_json(storage.join(uri, MANIFEST), manifest)
-    for name in set(earlier["files"]) - set(files):
-        storage.delete(storage.join(uri, name))
-    storage.delete(storage.join(uri, PARTS))
+    stages.reach("finished")
+    clear(uri, manifest)
     return manifest
+
+
+def clear(uri: str, manifest: dict[str, Any]) -> None:
+    """Drop what a finished table no longer needs: the parts, and the files of earlier generations."""
+    for name in storage.names(uri):
+        if name.startswith(f"{manifest['kind']}-") and name.endswith(".parquet") and name not in manifest["files"]:
+            storage.delete(storage.join(uri, name))
+    storage.delete(storage.join(uri, PARTS))
 
 
 def iter_parts(uri: str, unit_ids: Iterable[str], columns: list[str] | None = None) -> Iterator[pa.Table]:

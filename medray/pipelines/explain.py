@@ -12,8 +12,10 @@ from medray.errors import SettingsError
 from medray.pipelines.cluster import cluster, cpus, gpus
 from medray.pipelines.funnel import Funnel
 from medray.pipelines.progress import progress, say
-from medray.pipelines.units import WithoutText, ledger_of, ledger_row, on_actors, planned_units, unit_of
+from medray.pipelines.units import WithoutText, ledger_row, on_actors, planned_units, unit_of
 from medray.pipelines.verify import to_score, verify_explanations
+from medray.pipelines.watch import UnitWatch, Watched
+from medray.pipelines.watchdog import watched_ledger
 from medray.samples.isolated import prepare_unit, start_decoding_process
 from medray.samples.units import cut_units
 from medray.schema import EXPLANATIONS
@@ -34,8 +36,8 @@ class Explainer:
         self.model = self.bundle.build_model().to("cuda" if settings.use_gpu else "cpu")
 
     @WithoutText()
-    def __call__(self, block: pa.Table) -> pa.Table:
-        """Explain the unit that a row names; its ledger row."""
+    def __call__(self, block: pa.Table, died: int = 0) -> pa.Table:
+        """Explain the unit that a row names; its ledger row. However often it `died`, it is not taken apart."""
         started, unit = time.monotonic(), unit_of(block)
         rows, bundle = unit.rows(), self.bundle
         samples = prepare_unit(rows, self.key, bundle.recipe, bundle.input_kind, decode=self.settings.decode)
@@ -104,10 +106,10 @@ def explain_predictions(settings: ScoreSettings, key: bytes) -> dict[str, Any]:
     if todo:
         with cluster(settings.ray):
             actors = settings.actors or (gpus() if settings.use_gpu else cpus())
-            dataset = on_actors(
-                todo, Explainer, (settings, key), actors=actors, settings=settings.ray, gpu=settings.use_gpu
-            )
-            for _ in progress(ledger_of(dataset, "explain"), total=len(todo), what="explain"):
+            watch = UnitWatch(settings.ray, settings.decode.frame_seconds)
+            worker, ray_settings = (watch, Explainer, (settings, key)), watch.for_ray(len(todo))
+            dataset = on_actors(todo, Watched, worker, actors=actors, settings=ray_settings, gpu=settings.use_gpu)
+            for _ in progress(watched_ledger(dataset, "explain", watch), total=len(todo), what="explain"):
                 pass
     counts = Funnel()
     parts = counts.counted(tables.iter_parts(out, [unit.unit_id for unit in units]))

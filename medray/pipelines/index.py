@@ -71,7 +71,9 @@ def index(settings: IndexSettings) -> dict[str, Any]:
     kept = int(known.met.sum())
     if again and not unit_ids and known.met.all():
         say(f"index: {settings.out} is up to date ({kept:,} objects unchanged)")
-        return {**tables.read_manifest(settings.out), "kept": kept, "read": 0}
+        manifest = tables.read_manifest(settings.out)
+        tables.clear(settings.out, manifest)  # an earlier run may have been ended behind its manifest
+        return {**manifest, "kept": kept, "read": 0}
     counts = Funnel()
     shared = shared_uids(lambda columns: _all_rows(settings, unit_ids, known, columns))
     flagged = (flag_shared_uids(table, shared) for table in _all_rows(settings, unit_ids, known))

@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from medray import __version__, storage, tables
+from medray import __version__, stages, storage, tables
 from medray.archive.identity import load_key
-from medray.errors import TooManyFailedError
+from medray.errors import Reason, TooManyFailedError
 from medray.label_settings import TaskName
 from medray.pipelines.aggregate import aggregate_predictions
 from medray.pipelines.cluster import cluster
@@ -95,6 +95,7 @@ class _Done:
             "source_generation": generation_of(self.source),
             "units": len(self.units),
             "units_this_run": len(self.ledger),
+            "units_retried": sum(row["died"] > 0 for row in self.ledger),  # of this run: their workers died
             **warmth(self.ledger, self.plan),
         }
 
@@ -104,9 +105,11 @@ def _scored(settings: ScoreSettings, plan: ScoringPlan, key: bytes, ray_stays: E
     run = _run(settings, ids if len(ids) > 1 else ids[0])
     if tables.is_finished(settings.out, run):
         manifest = tables.read_manifest(settings.out)
+        tables.clear(settings.out, manifest)  # an earlier run may have been ended behind its manifest
         say(f"score: {settings.out} is finished already ({manifest['rows']:,} rows)")
         return manifest
     tables.claim(settings.out, run)
+    stages.reach("claimed")
     ray_stays.enter_context(cluster(settings.ray))  # for the explanations too
     own = storage.join(settings.out, tables.OWN_INDEX)
     source = ensure_index(settings.source, own, settings.key_file, settings.ray)
@@ -143,8 +146,11 @@ class _Work:
             todo = {unit.unit_id: unit for unit in wave if self.plan.outputs and unit.unit_id not in self.done}
             earlier = sum(unit.objects for unit in wave) - sum(unit.objects for unit in todo.values())
             yield {"objects": earlier, "rows": 0, "failed": 0}
+            stages.reach("planned")
             for row in run_units(list(todo.values()), self.settings, self.plan, self.key) if todo else ():
                 yield {**row, "objects": todo[row["unit_id"]].objects}
+                stages.reach("unit")
+        stages.reach("finishing")
 
 
 def _finish(output: Output, done: _Done) -> dict[str, Any]:
@@ -165,7 +171,12 @@ def _finish(output: Output, done: _Done) -> dict[str, Any]:
         "predictions",
         parts,
         schema=SCHEMAS[output.task],
-        facts=lambda: {**facts, "setups": recorded_setups(done.settings.out), "funnel": counts.facts()},
+        facts=lambda: {
+            **facts,
+            "setups": recorded_setups(done.settings.out),
+            "samples_isolated": isolated_of(counts),
+            "funnel": counts.facts(),
+        },
     )
     verify(output.uri)
     say(f"score: {manifest['rows']:,} rows in {output.uri}")
@@ -182,6 +193,11 @@ def _list_models(out: str, done: _Done) -> dict[str, Any]:
         rows.append({**vars(output), "mean_over": output.rule.get("mean_over", []), **counts})
     listed = pa.Table.from_pylist([{name: row[name] for name in MODELS.names} for row in rows], schema=MODELS)
     return tables.finish(out, "models", [listed], schema=MODELS, facts=done.facts)
+
+
+def isolated_of(counts: Funnel) -> int:
+    """Samples that were given up because they ended or stalled their workers."""
+    return sum(counts.reasons[f"failed:{reason}"] for reason in (Reason.WORKER_KILLED, Reason.WORKER_STALLED))
 
 
 def check_failures(settings: ScoreSettings, manifests: Sequence[dict[str, Any]]) -> None:

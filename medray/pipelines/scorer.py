@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -10,45 +11,47 @@ import pyarrow.compute as pc
 import ray.data
 import torch
 
-from medray import storage, tables
+from medray import stages, storage, tables
 from medray.image_settings import DecodeSettings
 from medray.pipelines.cluster import cpus, gpus
 from medray.pipelines.setups import record_setup
-from medray.pipelines.units import PlannedUnit, WithoutText, ledger_of, ledger_row, on_actors, unit_dataset, unit_of
+from medray.pipelines.units import PlannedUnit, WithoutText, ledger_row, on_actors, unit_dataset, unit_of
 from medray.pipelines.warmth import with_loads
-from medray.samples.inputs import ModelInput, prepare_inputs
-from medray.samples.isolated import start_decoding_process
-from medray.scoring.plan import ScoringPlan
+from medray.pipelines.watch import UnitWatch, Watched, is_taken_apart
+from medray.pipelines.watchdog import watched_ledger
+from medray.samples.guarded import OfSamples, apart
+from medray.samples.inputs import ModelInput, input_of, prepare_inputs
+from medray.samples.isolated import isolated_images_of, start_decoding_process
+from medray.samples.tables import from_ipc, to_ipc
+from medray.scoring.plan import Output, ScoringPlan
 from medray.scoring.wanted import wanted_samples
-from medray.scoring.warm import WarmModels
+from medray.scoring.warm import WarmModels, tables_of
 from medray.settings import ScoreSettings
 
 HALF = 0.5  # the share of a CPU that a read task asks for, and a model actor: with less left, neither ever starts
 PREPARED = "prepared-"  # columns of a block, one an input of the plan
 
+Answers = list[tuple[Output, pa.Table]]
+
 
 @dataclass(frozen=True)
 class UnitPreparer:
-    """Reads, decodes and prepares a unit in a task of its own (`actors`); each input travels as one value."""
+    """Reads, decodes and prepares a unit in a task of its own (`actors`); each table travels as one value."""
 
     inputs: tuple[ModelInput, ...]
     key: bytes = field(repr=False)
     decode: DecodeSettings
+    watch: UnitWatch
 
     def __call__(self, unit: PlannedUnit) -> pa.Table:
-        """One row that says where the unit lies, and holds its prepared samples."""
+        """One row that says where the unit lies, and holds its samples; none where they end whoever prepares them."""
         block = pa.Table.from_pylist([vars(unit)])
-        for number, samples in enumerate(prepare_inputs(unit.rows(), self.key, self.inputs, self.decode)):
-            block = block.append_column(f"{PREPARED}{number}", pa.array([to_ipc(samples)], pa.large_binary()))
+        with self.watch.over(unit.unit_id, "prepare") as died:
+            if is_taken_apart(died, self.watch.ray):
+                return block
+            for number, samples in enumerate(prepare_inputs(unit.rows(), self.key, self.inputs, self.decode)):
+                block = block.append_column(f"{PREPARED}{number}", pa.array([to_ipc(samples)], pa.large_binary()))
         return block
-
-
-def to_ipc(table: pa.Table) -> bytes:
-    """A table as bytes of Arrow's stream format."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
 
 
 class Scorer:
@@ -64,52 +67,86 @@ class Scorer:
         record_setup(settings, device)
 
     @WithoutText()
-    def __call__(self, block: pa.Table) -> pa.Table:
-        """Score the unit that a row names; its ledger row."""
-        started = time.monotonic()
-        unit = unit_of(block)
+    def __call__(self, block: pa.Table, died: int = 0) -> pa.Table:
+        """Score the unit that a row names; its ledger row. `died` tells how often it has ended an actor."""
+        started, unit = time.monotonic(), unit_of(block)
         rows = unit.rows()
-        answers = self.models.answer(self._inputs(block, rows), rows, unit.unit_id)
-        for output, predictions in answers:
-            storage.write_parquet(tables.part_uri(output.uri, unit.unit_id), predictions)
+        parts = [tables.part_uri(output.uri, unit.unit_id) for output in self.plan.outputs]
+        if died and all(storage.exists(part) for part in parts):  # it was ended behind its last PUT
+            status = storage.read_parquet(parts[0], ["status"])["status"]
+        else:
+            answers = self._answers(block, rows, unit.unit_id, died)
+            stages.reach("write", unit.unit_id)
+            for part, (_, predictions) in zip(parts, answers, strict=True):
+                storage.write_parquet(part, predictions)
+            stages.reach("written", unit.unit_id)
+            status = answers[0][1]["status"]
         size = int(pc.sum(rows["length"]).as_py() or 0)
-        row = ledger_row(unit.unit_id, answers[0][1]["status"].to_pylist(), started, size)
-        return with_loads(row, self.models.loads())
+        return with_loads(ledger_row(unit.unit_id, status.to_pylist(), started, size), self.models.loads())
 
-    def _inputs(self, block: pa.Table, rows: pa.Table) -> list[pa.Table]:
-        if prepared := [name for name in block.column_names if name.startswith(PREPARED)]:
-            inputs = [pa.ipc.open_stream(block[name][0].as_buffer()).read_all() for name in prepared]
+    def _answers(self, block: pa.Table, rows: pa.Table, unit_id: str, died: int) -> Answers:
+        prepared = [name for name in block.column_names if name.startswith(PREPARED)]
+        given_up = self.settings.stages == "actors" and not prepared
+        if given_up or is_taken_apart(died, self.settings.ray):
+            return self._apart(rows, unit_id)
+        if prepared:
+            inputs = [from_ipc(block[name][0].as_buffer()) for name in prepared]
         else:
             inputs = prepare_inputs(rows, self.key, self.plan.inputs, self.settings.decode)
-        return [wanted_samples(samples, rows) for samples in inputs]
+        return self.models.answer([wanted_samples(samples, rows) for samples in inputs], rows, unit_id)
+
+    def _apart(self, rows: pa.Table, unit_id: str) -> Answers:
+        """The same, but nothing that could end a process happens in this one."""
+        settings, answers = self.settings, []
+        for member in self.plan.members:
+            recipe = self.plan.inputs[member.inputs[0]].image_recipe
+            images = wanted_samples(isolated_images_of(rows, self.key, recipe, settings.decode), rows)
+            load = partial(_answering, settings, replace(self.plan, members=(member,)), rows, unit_id)
+            answers.append(apart(images, load, settings.batch_size, settings.ray.stalled_s))
+        return tables_of(self.plan, answers)
+
+
+def _answering(settings: ScoreSettings, plan: ScoringPlan, rows: pa.Table, unit_id: str) -> OfSamples:
+    """Images to the rows of a plan's only bundle, for a process of its own."""
+    torch.set_num_threads(1)
+    models = WarmModels(plan, settings, "cuda" if settings.use_gpu else "cpu")
+    inputs = [plan.inputs[place] for place in plan.members[0].inputs]
+
+    def answered(images: pa.Table) -> pa.Table:
+        return models.of_bundle(0, [input_of(images, wanted) for wanted in inputs], rows, unit_id)
+
+    return answered
 
 
 def run_units(
     todo: list[PlannedUnit], settings: ScoreSettings, plan: ScoringPlan, key: bytes
 ) -> Iterator[dict[str, Any]]:
     """Score units; their ledger rows as they finish."""
-    arguments = (settings, plan, key)
+    watch = UnitWatch(settings.ray, settings.decode.frame_seconds)
     actors = settings.actors or (gpus() if settings.use_gpu else cpus())
+    worker = (watch, Scorer, (settings, plan, key))
     if settings.stages == "actors":
-        dataset = _two_stages(todo, arguments, actors)
+        dataset = _two_stages(todo, worker, actors)
     else:
-        dataset = on_actors(todo, Scorer, arguments, actors=actors, settings=settings.ray, gpu=settings.use_gpu)
-    yield from ledger_of(dataset, "score")
+        bounds = watch.for_ray(len(todo))
+        dataset = on_actors(todo, Watched, worker, actors=actors, settings=bounds, gpu=settings.use_gpu)
+    yield from watched_ledger(dataset, "score", watch)
 
 
-def _two_stages(todo: list[PlannedUnit], arguments: tuple[ScoreSettings, ScoringPlan, bytes], actors: int) -> Any:
+def _two_stages(todo: list[PlannedUnit], worker: tuple[UnitWatch, type[Scorer], Any], actors: int) -> Any:
     """Tasks that prepare units, and model actors behind them."""
-    settings, plan, key = arguments
-    preparer = UnitPreparer(plan.inputs, key, settings.decode)
-    prepared = unit_dataset(todo, preparer, name="prepare", settings=settings.ray, num_cpus=HALF)
+    watch, _, (settings, plan, key) = worker
+    bounds = watch.for_ray(len(todo))
+    preparer = UnitPreparer(plan.inputs, key, settings.decode, watch)
+    prepared = unit_dataset(todo, preparer, name="prepare", settings=bounds, num_cpus=HALF)
     return prepared.map_batches(
-        Scorer,
-        fn_constructor_args=arguments,
+        Watched,
+        fn_constructor_args=worker,
         batch_size=1,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=max(1, min(actors, len(todo)))),
         num_gpus=1 if settings.use_gpu else 0,
         num_cpus=HALF,
-        max_restarts=settings.ray.max_retries,
-        max_task_retries=settings.ray.max_retries,
+        max_restarts=bounds.max_retries,
+        max_task_retries=bounds.max_retries,
     )

@@ -57,6 +57,14 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "Its decoding process ran out of memory, or the system ended it.",
         "Only this image was given up; `medray retry` with `--decode.gibibytes` gives more.",
     ),
+    Reason.WORKER_KILLED: (
+        "Its graph or the model's answer to it ended the worker, again and again.",
+        "Only this sample was given up; look at it, check that memory suffices, and please report it.",
+    ),
+    Reason.WORKER_STALLED: (
+        "Its graph or the model's answer to it never came.",
+        "Only this sample was given up; `--ray.stalled_s` gives more time.",
+    ),
     Reason.BAD_RESCALE: ("Its rescale slope or intercept cannot be used.", "Correct the header at the source."),
     Reason.SPACING_MISSING: (
         "Its header tells no pixel spacing, and the recipe asks for one.",

@@ -50,10 +50,12 @@ def prepare_inputs(rows: pa.Table, key: bytes, inputs: Sequence[ModelInput], dec
     """
     recipes = list(dict.fromkeys(one.image_recipe for one in inputs))
     images = dict(zip(recipes, isolated_images(rows, key, recipes, decode), strict=True))
-    return [_read(flipped(images[one.image_recipe], one.recipe, one.flips), one) for one in inputs]
+    return [input_of(images[one.image_recipe], one) for one in inputs]
 
 
-def _read(samples: pa.Table, wanted: ModelInput) -> pa.Table:
+def input_of(images: pa.Table, wanted: ModelInput) -> pa.Table:
+    """Samples of the input's image recipe, flipped and made graphs of where it says so."""
+    samples = flipped(images, wanted.recipe, wanted.flips)
     return samples if wanted.kind == "image" else to_graphs(samples, wanted.recipe, wanted.kind)
 
 

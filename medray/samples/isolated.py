@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from medray import stages
 from medray.errors import MedrayError, Reason
 from medray.image_settings import DecodeSettings
 from medray.pixels.second_decoder import own_environment
@@ -30,6 +31,7 @@ from medray.samples.tables import InputKind, sample_table, to_graphs
 from medray.settings import Recipe
 
 DEFAULT = DecodeSettings()
+LOOK_S = 1.0  # how often an answer that does not come is looked after
 STRAY_DEATHS = 3  # of the process between frames, before the unit fails
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20)}
 """glibc keeps what a frame gave back for the next one. Its defaults return it, and CT slices take a third longer."""
@@ -179,7 +181,7 @@ class _Unit:
         try:
             process.connection.send(request)
             socket.send_fds(process.socket, [b"m"], [memory.descriptor for memory in self.memories])
-            while (answer := process.connection.recv()) is not None:
+            while (answer := self._received(process)) is not None:
                 if isinstance(answer, MedrayError):
                     raise answer
                 self.frames += answer
@@ -187,6 +189,16 @@ class _Unit:
             del _processes[os.getpid()]
             return process.end()
         return None
+
+    def _received(self, process: _Process) -> Any:
+        """The next answer; meanwhile each frame that begins is a sign of life, and so is each answer."""
+        last = None
+        while not process.connection.poll(LOOK_S):
+            if (place := self._under_way()) != last:
+                last = place
+                stages.reach("decode" if place else "read")
+        stages.reach("decode")
+        return process.connection.recv()
 
     def _next(self) -> Place:
         """The place behind the last frame that arrived."""

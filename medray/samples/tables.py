@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from medray import stages
 from medray.schema import OUTCOME
 from medray.settings import Recipe
 
@@ -81,6 +82,7 @@ def to_graphs(samples: pa.Table, recipe: Recipe, kind: InputKind, classes: int =
     """
     ok = [status == "ok" for status in samples["status"].to_pylist()]
     good = usable(samples)
+    stages.reach("graph", *good["sample_id"].to_pylist())
     images = image_batch(good, recipe) if any(ok) else np.empty((0, 1, 1, 1), np.float32)
     graphs = graph_table(images, recipe, kind, masks=mask_batch(good, recipe), classes=classes)
     rows = np.cumsum(ok) - 1
@@ -104,7 +106,10 @@ def graph_table(
     from medray.graphs.build import build_with_labels  # compiled kernels take a second to load, and images need none
     from medray.graphs.node_targets import class_counts
 
-    built = [build_with_labels(image, recipe.graph) for image in images]
+    built = []
+    for image in images:
+        stages.reach("graph")
+        built.append(build_with_labels(image, recipe.graph))
     table = graphs_to_arrow([graph for graph, _ in built])
     if kind == "regions":
         table = table.append_column("regions", int_lists([labels for _, labels in built], np.int32))
@@ -121,3 +126,16 @@ def int_lists(arrays: Sequence[np.ndarray | None], kind: type[np.int16 | np.int3
     held = [array.ravel() for array in arrays if array is not None]
     values = np.concatenate(held).astype(kind, copy=False) if held else np.empty(0, kind)
     return pa.LargeListArray.from_arrays(offsets, pa.array(values))
+
+
+def to_ipc(table: pa.Table) -> bytes:
+    """A table as bytes of Arrow's stream format."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def from_ipc(data: bytes | pa.Buffer) -> pa.Table:
+    """The table that `to_ipc` made bytes of."""
+    return pa.ipc.open_stream(data).read_all()

@@ -5,6 +5,7 @@ from typing import Any
 import pyarrow as pa
 from torch import nn
 
+from medray import stages
 from medray.samples.collate import collate
 from medray.schema import EXPLANATIONS, OUTCOME
 from medray.scoring.explain import explain, to_levels
@@ -50,6 +51,7 @@ def _heat(sample: pa.Table, bundle: Bundle, model: nn.Module, known: dict[str, A
     outcome["sample_id"] = f"{known['object_id']}:{known['frame']}"
     if outcome["status"] != "ok":
         return {**outcome, "shape": None, "heat": None}
+    stages.reach("forward", outcome["sample_id"])
     batch = collate(sample, bundle.recipe).to(next(model.parameters()).device)
     levels = to_levels(explain(model, batch.inputs, known["method"], bundle.classes.index(known["label"])))
     return {**outcome, "shape": list(levels.shape), "heat": levels.ravel()}

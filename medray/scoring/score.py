@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import nn
 
+from medray import stages
 from medray.samples.batch import Batch
 from medray.training.task import Task
 
@@ -33,6 +34,7 @@ class Predictions:
 @torch.inference_mode()
 def predict_batch(model: nn.Module, batch: Batch, task: Task, *, device: str | torch.device) -> Predictions:
     """The answers to one batch. The model must be in evaluation mode and on the device."""
+    stages.reach("forward", *batch.sample_ids)
     logits = model(**batch.to(device).inputs).float()
     probabilities = task.probabilities(logits).cpu()
     labels = task.decide(probabilities)

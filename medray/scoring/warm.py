@@ -54,16 +54,21 @@ class WarmModels:
             rows: the unit's rows of the index.
             unit_id: of the unit.
         """
-        answers = [self._of_bundle(number, inputs, rows, unit_id) for number in range(len(self.models))]
-        found = []
-        for output in self.plan.outputs:
-            several = [answers[number] for number in output.members]
-            found.append((output, several[0] if len(several) == 1 else mean_table(several, output)))
-        return found
+        views = [[inputs[place] for place in member.inputs] for member in self.plan.members]
+        return tables_of(self.plan, [self.of_bundle(n, each, rows, unit_id) for n, each in enumerate(views)])
 
-    def _of_bundle(self, number: int, inputs: Sequence[pa.Table], rows: pa.Table, unit_id: str) -> pa.Table:
-        member, model = self.plan.members[number], self.models[number]
-        bundle, views = member.bundle, [inputs[place] for place in member.inputs]
+    def of_bundle(self, number: int, views: Sequence[pa.Table], rows: pa.Table, unit_id: str) -> pa.Table:
+        """The answers of one bundle to its own inputs."""
+        bundle, model = self.plan.members[number].bundle, self.models[number]
         if bundle.task == "segment":
             return segment_samples(views[0], rows, bundle, model, unit_id=unit_id, settings=self.settings)
         return score_samples(views, rows, bundle, model, unit_id=unit_id, settings=self.settings)
+
+
+def tables_of(plan: ScoringPlan, answers: Sequence[pa.Table]) -> list[tuple[Output, pa.Table]]:
+    """The rows of each table of a plan, of the answers of its bundles in their order."""
+    found = []
+    for output in plan.outputs:
+        several = [answers[number] for number in output.members]
+        found.append((output, several[0] if len(several) == 1 else mean_table(several, output)))
+    return found
