@@ -62,6 +62,7 @@ class RaySettings:
         unit_bytes: decoded pixels a unit holds at the most: one read task, one block, one part file.
         max_retries: times that Ray starts a task again whose worker died.
         no_progress_s: seconds without a finished unit after which the job ends and names the stage.
+        metrics_port: where a cluster of its own serves its metrics for Prometheus, on loopback; none = any free port.
     """
 
     address: str | None = None
@@ -69,6 +70,7 @@ class RaySettings:
     unit_bytes: int = 64 * 2**20
     max_retries: int = 3
     no_progress_s: int = 600
+    metrics_port: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class IndexSettings:
         header_bytes: first ranged read of an object; it doubles until the header is complete.
         objects_per_task: objects one index task reads.
         restart: read everything again instead of only what is new or changed.
+        price_per_hour: what an hour of all machines of the job costs together, in any currency; the summary at the
+            end then has the cost of 1,000 objects.
         ray: where the job runs.
     """
 
@@ -94,6 +98,7 @@ class IndexSettings:
     header_bytes: int = 32 * 1024
     objects_per_task: int = 512
     restart: bool = False
+    price_per_hour: float | None = None
     ray: RaySettings = field(default_factory=RaySettings)
 
 
@@ -107,6 +112,8 @@ class PackSettings:
         key_file: file with the secret key of the hashed identifiers; none = $MEDRAY_KEY, else ~/.config/medray/key.
         paths: as in `index`, for the shards' own index.
         shard_bytes: size a shard has about.
+        price_per_hour: what an hour of all machines of the job costs together, in any currency; the summary at the
+            end then has the cost of 1,000 images.
         ray: where the job runs.
     """
 
@@ -115,6 +122,7 @@ class PackSettings:
     key_file: str | None = None
     paths: PathStyle = "sealed"
     shard_bytes: int = 256 * 2**20
+    price_per_hour: float | None = None
     ray: RaySettings = field(default_factory=RaySettings)
 
 
@@ -211,6 +219,8 @@ class ScoreSettings:
         probabilities: store those of each pixel of the model's input, as float16, where the bundle segments: the
             report's AUROC needs them.
         decode: what decoding may take, and how it is checked.
+        price_per_hour: what an hour of all machines of the job costs together, in any currency; the summary at the
+            end then has the cost of 1,000 samples.
         ray: where the job runs.
     """
 
@@ -228,6 +238,7 @@ class ScoreSettings:
     explain_method: Literal["cam", "integrated_gradients", "occlusion"] = "cam"
     probabilities: bool = False
     decode: DecodeSettings = field(default_factory=DecodeSettings)
+    price_per_hour: float | None = None
     ray: RaySettings = field(default_factory=RaySettings)
 
 

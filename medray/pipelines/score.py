@@ -1,13 +1,11 @@
 """`medray score`: index → units → warm model actors, each writing its unit's part file → predictions, manifest last."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import ray.data
 import torch
 
@@ -19,7 +17,7 @@ from medray.label_settings import TaskName
 from medray.pipelines.cluster import cluster, cpus, gpus
 from medray.pipelines.explain import check_explanations, explain_predictions
 from medray.pipelines.index import Funnel, ensure_index, generation_of, known_index
-from medray.pipelines.progress import progress, say
+from medray.pipelines.progress import Watch, say
 from medray.pipelines.units import (
     PlannedUnit,
     WithoutText,
@@ -32,6 +30,7 @@ from medray.pipelines.units import (
 from medray.pipelines.verify import slices_to_score, verify
 from medray.pipelines.waves import SLICE_ROWS, planned_waves
 from medray.samples.isolated import prepare_unit, start_decoding_process
+from medray.samples.stages import Taken, running, stage, unit_clock
 from medray.schema import PREDICTIONS, SEGMENTATIONS
 from medray.scoring.segmentations import segment_samples
 from medray.scoring.table import score_samples
@@ -63,11 +62,14 @@ class UnitPreparer:
     key: bytes = field(repr=False)
     decode: DecodeSettings
 
+    @unit_clock("prepare")
     def __call__(self, unit: PlannedUnit) -> pa.Table:
-        """One row that says where the unit lies, and holds its prepared samples."""
+        """One row that says where the unit lies, and holds its prepared samples and what they took."""
         samples = prepare_unit(unit.rows(), self.key, self.bundle.recipe, self.bundle.prepared_kind, decode=self.decode)
         packed = pa.array([to_ipc(samples)], pa.large_binary())
-        return pa.Table.from_pylist([vars(unit)]).append_column("samples", packed)
+        return pa.Table.from_pylist([{**vars(unit), "taken": running().taken().packed()}]).append_column(
+            "samples", packed
+        )
 
 
 def to_ipc(table: pa.Table) -> bytes:
@@ -91,21 +93,23 @@ class Scorer:
         self.model = self.bundle.build_model().to(self.device)
 
     @WithoutText()
+    @unit_clock("score")
     def __call__(self, block: pa.Table) -> pa.Table:
         """Score the unit that a row names; its ledger row."""
-        started = time.monotonic()
         unit = unit_of(block)
         rows = unit.rows()
         if "samples" in block.column_names:
+            running().add(Taken.unpacked(block["taken"][0].as_py()))
             samples = pa.ipc.open_stream(block["samples"][0].as_buffer()).read_all()
         else:
             kind, decode = self.bundle.prepared_kind, self.settings.decode
             samples = prepare_unit(rows, self.key, self.bundle.recipe, kind, decode=decode)
         answer = ANSWERS[self.bundle.task].answer
-        predictions = answer(samples, rows, self.bundle, self.model, unit_id=unit.unit_id, settings=self.settings)
-        storage.write_parquet(tables.part_uri(self.settings.out, unit.unit_id), predictions)
-        size = int(pc.sum(rows["length"]).as_py() or 0)
-        return ledger_row(unit.unit_id, predictions["status"].to_pylist(), started, size)
+        with stage("forward"):
+            predictions = answer(samples, rows, self.bundle, self.model, unit_id=unit.unit_id, settings=self.settings)
+        with stage("write"):
+            storage.write_parquet(tables.part_uri(self.settings.out, unit.unit_id), predictions)
+        return ledger_row(unit.unit_id, predictions)
 
 
 def score(settings: ScoreSettings) -> dict[str, Any]:
@@ -144,6 +148,7 @@ def _scored(settings: ScoreSettings, bundle: Bundle, key: bytes, ray_stays: Exit
         manifest = tables.read_manifest(settings.out)
         say(f"score: {settings.out} is finished already ({manifest['rows']:,} rows)")
         return manifest
+    watch = Watch("score", price_per_hour=settings.price_per_hour)
     tables.claim(settings.out, run)
     ray_stays.enter_context(cluster(settings.ray))  # for the explanations too
     own = storage.join(settings.out, tables.OWN_INDEX)
@@ -154,11 +159,10 @@ def _scored(settings: ScoreSettings, bundle: Bundle, key: bytes, ray_stays: Exit
     waves = planned_waves(settings.out, slices_to_score(source, SLICE_ROWS), settings.ray.unit_bytes)
     work = _Work(settings, bundle, key, done)
     objects = tables.read_manifest(source)["funnel"]["status"]
-    ledger = progress(
-        work.ledger(waves), total=objects.get("ok", 0) + objects.get("failed", 0), what="score", step="objects"
-    )
-    this_run = [row for row in ledger if "unit_id" in row]
-    return _finish(settings, bundle, work.units, source, this_run)
+    total = objects.get("ok", 0) + objects.get("failed", 0)
+    for _ in watch.over(work.ledger(waves), total=total, step="objects"):
+        pass
+    return _finish(work, source, watch)
 
 
 @dataclass
@@ -206,9 +210,8 @@ def _two_stages(todo: list[PlannedUnit], settings: ScoreSettings, preparer: Unit
     )
 
 
-def _finish(
-    settings: ScoreSettings, bundle: Bundle, units: list[PlannedUnit], source: str, ledger: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _finish(work: _Work, source: str, watch: Watch) -> dict[str, Any]:
+    settings, bundle, units = work.settings, work.bundle, work.units
     counts = Funnel()
     parts = counts.counted(tables.iter_parts(settings.out, [unit.unit_id for unit in units]))
     facts: dict[str, Any] = {
@@ -219,7 +222,7 @@ def _finish(
         "source": source,
         "source_generation": generation_of(source),
         "units": len(units),
-        "units_this_run": len(ledger),
+        "units_this_run": watch.tally.units,
         "index_funnel": tables.read_manifest(source)["funnel"],
     }
     manifest = tables.finish(
@@ -227,10 +230,11 @@ def _finish(
         "predictions",
         parts,
         schema=ANSWERS[bundle.task].schema,
-        facts=lambda: {**facts, "funnel": counts.facts()},
+        facts=lambda: {**facts, "funnel": counts.facts(), "run": watch.summary()},
     )
     said = ", ".join(f"{name} {count:,}" for name, count in verify(settings.out).items())
     say(f"score: {said}; predictions in {settings.out}")
+    watch.say_summary(manifest["run"])
     return manifest
 
 

@@ -24,6 +24,7 @@ from medray.image_settings import DecodeSettings
 from medray.pixels.second_decoder import own_environment
 from medray.samples.request import PAGE, UNDER_WAY, Place, Request
 from medray.samples.shared_memory import SharedMemory, take_memory
+from medray.samples.stages import running, stage
 from medray.samples.tables import InputKind, sample_table, to_graphs
 from medray.settings import Recipe
 
@@ -64,7 +65,8 @@ def isolated_images_of(rows: pa.Table, key: bytes, recipe: Recipe, decode: Decod
     with _lock:
         unit = _Unit(rows, key, recipe, decode)
         try:
-            return unit.prepared()
+            with stage("decode"):
+                return unit.prepared()
         except BaseException:
             end_decoding_process()  # it may still write to the memory
             unit.memory.give_back()
@@ -157,7 +159,9 @@ class _Unit:
             while (answer := process.connection.recv()) is not None:
                 if isinstance(answer, MedrayError):
                     raise answer
-                self.samples += answer
+                self.samples += answer.samples
+                running().lend("read", answer.taken.seconds["read"])
+                running().bytes_read += answer.taken.bytes_read
         except (OSError, EOFError):
             del _processes[os.getpid()]
             return process.end()

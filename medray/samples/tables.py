@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from medray.samples.stages import stage
 from medray.schema import OUTCOME
 from medray.settings import Recipe
 
@@ -82,7 +83,8 @@ def to_graphs(samples: pa.Table, recipe: Recipe, kind: InputKind, classes: int =
     ok = [status == "ok" for status in samples["status"].to_pylist()]
     good = usable(samples)
     images = image_batch(good, recipe) if any(ok) else np.empty((0, 1, 1, 1), np.float32)
-    graphs = graph_table(images, recipe, kind, masks=mask_batch(good, recipe), classes=classes)
+    with stage("graph"):
+        graphs = graph_table(images, recipe, kind, masks=mask_batch(good, recipe), classes=classes)
     rows = np.cumsum(ok) - 1
     spread = pa.array([int(row) if good else None for row, good in zip(rows, ok, strict=True)], pa.int64())
     graphs = graphs.take(spread)
