@@ -2,8 +2,6 @@
 
 import json
 import re
-import time
-import urllib.request
 from collections import Counter
 from pathlib import Path
 
@@ -13,11 +11,11 @@ from medray import tables
 from medray.pipelines.meters import COUNTERS, GAUGES, LABELS, UNIT_SECONDS
 from medray.pipelines.score import score
 from medray.schema import STAGES
+from tests.pipelines.endpoint import settled
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "docs" / "grafana" / "medray.json"
 EXPORTED = {f"ray_{name}_total" for name in COUNTERS} | {f"ray_{name}" for name in GAUGES}
 HISTOGRAM = f"ray_{UNIT_SECONDS}_bucket"
-SAMPLE = re.compile(r"^ray_medray_(\w+)\{(.*)\} (\S+)$", re.MULTILINE)
 
 
 def expressions():
@@ -47,25 +45,6 @@ def test_the_dashboard_has_the_panels_asked_for_and_none_lies_on_another():
         cells.update((x, y) for x in xs for y in ys)
         assert place["x"] + place["w"] <= 24
     assert max(cells.values()) == 1 and len({panel["id"] for panel in panels}) == len(panels)
-
-
-def scraped(port, **labels):
-    """Sums of medray's series at a metrics endpoint, by name and what they are split by."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
-    found = Counter()
-    for name, tags, value in SAMPLE.findall(text):
-        tag = dict(re.findall(r'(\w+)="([^"]*)"', tags))
-        if labels.items() <= tag.items():
-            by = next((tag[label] for label in ("status", "reason", "stage", "le") if label in tag), "")
-            found[name, by] += float(value)
-    return found
-
-
-def settled(port, **labels):
-    """What the endpoint says when Ray has handed everything on: it does so every ten seconds."""
-    time.sleep(12)
-    return scraped(port, **labels)
 
 
 @pytest.mark.slow
