@@ -28,7 +28,7 @@ RAY = str(Path(sys.executable).with_name("ray"))
 
 @dataclass(frozen=True)
 class Head:
-    """A running head: its address for drivers, its Jobs API and the port of its metrics, and the environment of who may use it."""
+    """A running head: address for drivers, Jobs API, port of the metrics, and the environment of who may use it."""
 
     address: str
     jobs: str
