@@ -47,6 +47,7 @@ class Watch:
         self.what, self.noun, self.price_per_hour = what, noun, price_per_hour
         self.tally = Tally(clock)
         self.total = self.done = self.done_before = 0
+        self.began: float | None = None  # the first unit of what `over` is over
         self._said = clock()
 
     def over(self, units: Iterable[LedgerRow], *, total: int, step: str | None = None) -> Iterator[LedgerRow]:
@@ -57,7 +58,7 @@ class Watch:
             total: units to come, or the sum of their column `step`.
             step: the column that the total counts; none = units.
         """
-        self.total, self.done, self.done_before = total, 0, self.tally.units if step is None else 0
+        self.total, self.done, self.done_before, self.began = total, 0, 0, None
         meters = Meters(self.what) if ray.is_initialized() else None
         terminal, name = sys.stderr.isatty(), step or "units"
         with tqdm(total=total, desc=self.what, unit=name, file=sys.stderr, disable=not terminal, bar_format=BAR) as bar:
@@ -78,15 +79,16 @@ class Watch:
         self.done += forward
         if "unit_id" in unit:
             self.tally.add(unit)
+            self.began = self.began or self.tally.clock() - unit["seconds"]
         else:
             self.done_before += forward
 
     def seconds_left(self) -> float | None:
         """Until the total is reached, at the pace of this run; None while there is none."""
-        began, here = self.tally.began, self.done - self.done_before
-        if began is None or here <= 0:
+        here = self.done - self.done_before
+        if self.began is None or here <= 0:
             return None
-        return (self.total - self.done) * (self.tally.clock() - began) / here
+        return (self.total - self.done) * (self.tally.clock() - self.began) / here
 
     def in_words(self) -> str:
         """Rates, remaining time, failures and bottleneck."""

@@ -180,7 +180,7 @@ class _Work:
         for wave in waves:
             self.units += wave
             todo = {unit.unit_id: unit for unit in wave if unit.unit_id not in self.done}
-            yield {"objects": sum(unit.objects for unit in wave if unit.unit_id in self.done), "rows": 0, "failed": 0}
+            yield {"objects": sum(unit.objects for unit in wave if unit.unit_id in self.done)}
             for row in ledger_of(self._dataset(list(todo.values())), "score") if todo else ():
                 yield {**row, "objects": todo[row["unit_id"]].objects}
 

@@ -52,7 +52,7 @@ def test_a_line_says_rates_remaining_time_failures_and_the_bottleneck(capsys):
 
 
 def test_what_earlier_runs_did_counts_as_done_and_not_as_fast(capsys):
-    earlier = {"objects": 600, "rows": 0, "failed": 0}
+    earlier = {"objects": 600}
     rows = [earlier, {**unit(seconds=10), "objects": 100}, {**unit(seconds=10), "objects": 100}]
     watched(Hands(), rows, total=1000, pause=10, step="objects")
     line = capsys.readouterr().err.splitlines()[-1]
@@ -60,7 +60,7 @@ def test_what_earlier_runs_did_counts_as_done_and_not_as_fast(capsys):
 
 
 def test_a_run_with_nothing_left_to_do_says_so_in_one_line(capsys):
-    watched(Hands(), [{"objects": 9, "rows": 0, "failed": 0}], total=9, pause=1, step="objects")
+    watched(Hands(), [{"objects": 9}], total=9, pause=1, step="objects")
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("score: 9/9 objects (100%), ") and "no unit is finished yet" in line
 
@@ -83,3 +83,13 @@ def test_every_row_is_passed_on_and_a_second_wave_goes_on_with_the_sums():
     assert list(watch.over(rows[3:], total=2)) == rows[3:]
     assert watch.summary()["units"] == 5 and watch.summary()["images"] == 10
     assert (watch.done, watch.total) == (2, 2)
+
+
+def test_the_remaining_time_of_a_later_wave_is_at_its_own_pace():
+    hands = Hands()
+    watch = Watch("index", clock=hands)
+    for pause in (1, 50):
+        for row in (unit(seconds=pause), unit(seconds=pause)):
+            hands.now += pause
+            list(watch.over([row], total=5))
+        assert watch.seconds_left() == 4 * pause
