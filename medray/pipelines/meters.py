@@ -1,4 +1,4 @@
-"""Counters and gauges for Prometheus, at the metrics endpoint of the Ray node on which the driver runs.
+"""Counters for Prometheus, at the metrics endpoint of the Ray node on which the driver runs.
 
 The driver alone counts, and it counts ledger rows: a unit that ran twice because its worker died is counted once, and
 one endpoint has all of a job. Every series has the labels `job_id` (Ray's) and `verb`. Ray puts `ray_` in front of a
@@ -9,22 +9,20 @@ docs/grafana/medray.json draws them.
 from typing import Any
 
 import ray
-from ray.util.metrics import Counter, Gauge, Histogram
+from ray.util.metrics import Counter, Histogram
 
 LABELS = ("job_id", "verb")
 COUNTERS: dict[str, tuple[str, str | None]] = {
+    "medray_planned": ("Work in all: objects of a scoring, units of other jobs.", None),
+    "medray_done": ("Of that work what is done, also by earlier runs of the job.", None),
     "medray_units": ("Finished units.", None),
     "medray_samples": ("Samples (of an index: objects) of finished units.", "status"),
     "medray_failures": ("Failed samples.", "reason"),
     "medray_read_bytes": ("Bytes of objects read from the store.", None),
     "medray_stage_seconds": ("Seconds that all workers together spent on a stage.", "stage"),
 }
-"""What each counts, and the label by which it does."""
+"""What each counts, and the label by which it does. There is no gauge: Ray drops one that is silent for ten seconds."""
 
-GAUGES = {
-    "medray_left": "What is still to come: objects of a scoring, units of other jobs.",
-    "medray_seconds_left": "Seconds until the job is done, at the pace of this run.",
-}
 UNIT_SECONDS = "medray_unit_seconds"
 BOUNDARIES = [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000]
 
@@ -38,15 +36,16 @@ class Meters:
             name: Counter(name, description=what, tag_keys=(*LABELS, *filter(None, [label])))
             for name, (what, label) in COUNTERS.items()
         }
-        self.gauges = {name: Gauge(name, description=what, tag_keys=LABELS) for name, what in GAUGES.items()}
         what = "Seconds of work on a unit."
         self.unit_seconds = Histogram(UNIT_SECONDS, description=what, boundaries=BOUNDARIES, tag_keys=LABELS)
 
-    def count(self, unit: dict[str, Any], *, left: int, seconds_left: float | None) -> None:
-        """A ledger row has come; one without `unit_id` only moves what is left."""
-        self.gauges["medray_left"].set(left, self.labels)
-        if seconds_left is not None:
-            self.gauges["medray_seconds_left"].set(seconds_left, self.labels)
+    def plan(self, total: int) -> None:
+        """So much is to do."""
+        self._add("medray_planned", {None: total})
+
+    def count(self, unit: dict[str, Any], forward: int) -> None:
+        """A ledger row has come, for so much of the plan; one without `unit_id` is work of an earlier run."""
+        self._add("medray_done", {None: forward})
         if "unit_id" not in unit:
             return
         self._add("medray_units", {None: 1})

@@ -60,12 +60,15 @@ class Watch:
         """
         self.total, self.done, self.done_before, self.began = total, 0, 0, None
         meters = Meters(self.what) if ray.is_initialized() else None
+        if meters:
+            meters.plan(total)
         terminal, name = sys.stderr.isatty(), step or "units"
         with tqdm(total=total, desc=self.what, unit=name, file=sys.stderr, disable=not terminal, bar_format=BAR) as bar:
             for unit in units:
-                self._count(unit, step)
+                forward = int(unit[step]) if step else 1
+                self._count(unit, forward)
                 if meters:
-                    meters.count(unit, left=self.total - self.done, seconds_left=self.seconds_left())
+                    meters.count(unit, forward)
                 bar.set_postfix_str(self.in_words(), refresh=False)
                 bar.update(self.done - bar.n)
                 if not terminal and self.done < total and self._is_time():
@@ -74,8 +77,7 @@ class Watch:
         if not terminal and total:
             say(self._line(name))
 
-    def _count(self, unit: LedgerRow, step: str | None) -> None:
-        forward = int(unit[step]) if step else 1
+    def _count(self, unit: LedgerRow, forward: int) -> None:
         self.done += forward
         if "unit_id" in unit:
             self.tally.add(unit)
