@@ -1,6 +1,6 @@
 """Seconds of each stage of a unit, measured where they pass: a unit's clock always runs for exactly one stage.
 
-A stage costs two readings of the monotonic clock, about a microsecond. Code that is in no unit may use `stage` too:
+A stage costs two readings of the monotonic clock, a few microseconds. Code that is in no unit may use `stage` too:
 nothing is measured then.
 """
 
