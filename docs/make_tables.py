@@ -47,6 +47,14 @@ Made by `python docs/make_tables.py` from `medray/schema.py`; edit that.
 A table is a folder of Parquet files. `_MANIFEST.json` is written last and names the files, the rows and the counts; a
 folder without it is not finished. `_RUN.json` holds what the job was asked for, so that only the same command goes on.
 Any Parquet reader opens the files that the manifest names.
+
+The manifests of `index`, `pack` and `score` have `run`, about the run that finished the table and about no earlier
+one: `seconds` from the start of the command to the finished table, `units`, `images` (of an index: objects),
+`images_per_s` over those seconds, `warm_images_per_s` from the first finished unit to the last one (null of a single
+unit), `bytes` of objects read from the store and `megabytes_per_s`, `stage_seconds` of all workers together
+(`waiting` for work, `read`, `decode`, `graph`, `forward`, `write`, `other`), `stage_shares` of them, the `bottleneck`
+with the largest share, `failures` by reason, and `cost_per_1000_images` where there is a `price_per_hour`. That
+workers start, and stand idle when no unit is left, is in `seconds` but no stage.
 """
 
 

@@ -1,5 +1,7 @@
 """The explicit Arrow schema of every table that medray writes. docs/tables.md is made from the field comments."""
 
+from typing import Literal, get_args
+
 import pyarrow as pa
 
 
@@ -71,6 +73,13 @@ INDEX = pa.schema(
     ]
 )
 
+Stage = Literal["waiting", "read", "decode", "graph", "forward", "write", "other"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+"""What a worker does: wait for its next unit; wait for bytes of the store; decode and prepare frames, in the decoding
+process (its start and the frames that ended it count too); build region graphs; run the model and lay out its answers;
+write the part file; anything else."""
+_STAGES = "seconds of each stage; `waiting` is that before the unit, for work"
+
 LEDGER = pa.schema(
     [
         _field("unit_id", pa.string(), "the unit"),
@@ -78,8 +87,10 @@ LEDGER = pa.schema(
         _field("ok", pa.int64(), "of them ok"),
         _field("skipped", pa.int64(), "of them skipped"),
         _field("failed", pa.int64(), "of them failed"),
-        _field("seconds", pa.float64(), "wall time of the unit"),
-        _field("bytes", pa.int64(), "bytes read from the store"),
+        _field("reasons", pa.map_(pa.string(), pa.int64()), "failed rows by reason"),
+        _field("seconds", pa.float64(), "of work on the unit, in all of its stages"),
+        _field("stage_seconds", pa.struct([(name, pa.float64()) for name in STAGES]), _STAGES),
+        _field("bytes", pa.int64(), "bytes of objects read from the store"),
         _field("died", pa.int64(), "times that it ended its worker before; of score only"),
     ]
 )

@@ -67,6 +67,7 @@ class RaySettings:
         stalled_s: seconds without a heartbeat of a unit (a frame decoded, a graph built, a batch scored) after which
             scoring names it and its stage on stderr; after three times that its worker is ended, as if it had died.
         no_progress_s: seconds without a heartbeat or finished unit after which the job ends and names the stage.
+        metrics_port: where a cluster of its own serves its metrics for Prometheus, on loopback; none = any free port.
     """
 
     address: str | None = None
@@ -75,6 +76,7 @@ class RaySettings:
     max_retries: int = 3
     stalled_s: float = 45.0
     no_progress_s: int = 600
+    metrics_port: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class IndexSettings:
         header_bytes: first ranged read of an object; it doubles until the header is complete.
         objects_per_task: objects one index task reads.
         restart: read everything again instead of only what is new or changed.
+        price_per_hour: what an hour of all machines of the job costs together, in any currency; the summary at the
+            end then has the cost of 1,000 objects.
         ray: where the job runs.
     """
 
@@ -100,6 +104,7 @@ class IndexSettings:
     header_bytes: int = 32 * 1024
     objects_per_task: int = 512
     restart: bool = False
+    price_per_hour: float | None = None
     ray: RaySettings = field(default_factory=RaySettings)
 
 
@@ -113,6 +118,8 @@ class PackSettings:
         key_file: file with the secret key of the hashed identifiers; none = $MEDRAY_KEY, else ~/.config/medray/key.
         paths: as in `index`, for the shards' own index.
         shard_bytes: size a shard has about.
+        price_per_hour: what an hour of all machines of the job costs together, in any currency; the summary at the
+            end then has the cost of 1,000 images.
         ray: where the job runs.
     """
 
@@ -121,6 +128,7 @@ class PackSettings:
     key_file: str | None = None
     paths: PathStyle = "sealed"
     shard_bytes: int = 256 * 2**20
+    price_per_hour: float | None = None
     ray: RaySettings = field(default_factory=RaySettings)
 
 
@@ -227,6 +235,8 @@ class ScoreSettings:
             1 - product of (1 - p), which takes samples as independent and nears 1 in long series.
         aggregate_to: the groups: `series`, `study` or `patient`. A sample without such a key is a group of its object.
         decode: what decoding may take, and how it is checked.
+        price_per_hour: what an hour of all machines of the job costs together, in any currency; the summary at the
+            end then has the cost of 1,000 samples.
         ray: where the job runs.
     """
 
@@ -248,6 +258,7 @@ class ScoreSettings:
     aggregate: Literal["off", "mean", "max", "noisy_or"] = "off"
     aggregate_to: AggregateLevel = "patient"
     decode: DecodeSettings = field(default_factory=DecodeSettings)
+    price_per_hour: float | None = None
     ray: RaySettings = field(default_factory=RaySettings)
 
     @property

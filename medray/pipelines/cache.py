@@ -1,6 +1,5 @@
 """Prepared samples, made once by Ray Data and kept as Parquet: every epoch, seed and worker reads these."""
 
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +26,7 @@ from medray.pipelines.units import (
     unit_of,
 )
 from medray.samples.isolated import isolated_images_of, prepare_unit
+from medray.samples.stages import Taken, running, stage, unit_clock
 from medray.samples.tables import InputKind, to_graphs
 from medray.samples.units import cut_units
 from medray.settings import RaySettings, Recipe
@@ -73,33 +73,38 @@ class CacheWriter:
         self.settings = settings
 
     @WithoutText()
+    @unit_clock("cache")
     def __call__(self, block: pa.Table) -> pa.Table:
         """Prepare the unit that a row names; its ledger row."""
-        started, unit = time.monotonic(), unit_of(block)
+        unit = unit_of(block)
         rows = unit.rows()
         settings = self.settings
         recipe, kind, classes = settings.recipe, settings.kind, settings.classes
         samples = prepare_unit(rows, settings.key, recipe, kind, decode=settings.decode, classes=classes)
-        return self.write(unit.unit_id, with_plan_columns(samples, rows), started)
+        return self.write(unit.unit_id, with_plan_columns(samples, rows))
 
-    def write(self, unit_id: str, samples: pa.Table, started: float) -> pa.Table:
+    def write(self, unit_id: str, samples: pa.Table) -> pa.Table:
         """Write a part file; its ledger row."""
-        size = storage.write_parquet(tables.part_uri(self.settings.uri, unit_id), samples, use_dictionary=False)
-        return ledger_row(unit_id, samples["status"].to_pylist(), started, size)
+        with stage("write"):
+            storage.write_parquet(tables.part_uri(self.settings.uri, unit_id), samples, use_dictionary=False)
+        return ledger_row(unit_id, samples)
 
 
 @dataclass(frozen=True)
 class ImageReader:
-    """The first of two stages (`actors`): images of a unit, with the unit's id in the schema's metadata."""
+    """The first of two stages (`actors`): images of a unit, with the unit's id and what they took in each row."""
 
     settings: CacheSettings
 
+    @unit_clock("prepare")
     def __call__(self, unit: PlannedUnit) -> pa.Table:
         """The prepared images of a unit."""
         rows = unit.rows()
         images = isolated_images_of(rows, self.settings.key, self.settings.recipe, self.settings.decode)
         samples = with_plan_columns(images, rows)
-        return samples.append_column("unit_id", pa.array([unit.unit_id] * samples.num_rows, pa.string()))
+        for name, value in (("unit_id", unit.unit_id), ("taken", running().taken().packed())):
+            samples = samples.append_column(name, pa.array([value] * samples.num_rows, pa.string()))
+        return samples
 
 
 class GraphConverter:
@@ -109,13 +114,15 @@ class GraphConverter:
         self.settings = settings
 
     @WithoutText()
+    @unit_clock("cache")
     def __call__(self, samples: pa.Table) -> pa.Table:
         """Convert and write a unit; its ledger row."""
-        started, unit_id = time.monotonic(), samples["unit_id"][0].as_py()
-        samples = samples.drop_columns(["unit_id"])
+        unit_id = samples["unit_id"][0].as_py()
+        running().add(Taken.unpacked(samples["taken"][0].as_py()))
+        samples = samples.drop_columns(["unit_id", "taken"])
         if self.settings.kind != "image":
             samples = to_graphs(samples, self.settings.recipe, self.settings.kind, self.settings.classes)
-        return CacheWriter(self.settings).write(unit_id, samples, started)
+        return CacheWriter(self.settings).write(unit_id, samples)
 
 
 def prepare_cache(settings: CacheSettings, labelled: pa.Table) -> dict[str, Any]:

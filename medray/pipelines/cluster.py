@@ -151,6 +151,7 @@ def _start_once(settings: RaySettings, temporary: str, spare_cpus: int) -> None:
             log_to_driver=False,
             object_store_memory=_object_store_bytes(settings),
             _temp_dir=temporary,
+            _metrics_export_port=settings.metrics_port,
         )
 
 

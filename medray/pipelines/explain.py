@@ -1,10 +1,8 @@
 """The second pass of `medray score`: chosen samples of finished predictions → warm model actors → explanations."""
 
-import time
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
 from medray import __version__, storage, tables
@@ -17,6 +15,7 @@ from medray.pipelines.verify import to_score, verify_explanations
 from medray.pipelines.watch import UnitWatch, Watched
 from medray.pipelines.watchdog import watched_ledger
 from medray.samples.isolated import prepare_unit, start_decoding_process
+from medray.samples.stages import stage, unit_clock
 from medray.samples.units import cut_units
 from medray.schema import EXPLANATIONS
 from medray.scoring.choice import TO_CHOOSE, choose_explained, rows_to_explain
@@ -36,17 +35,19 @@ class Explainer:
         self.model = self.bundle.build_model().to("cuda" if settings.use_gpu else "cpu")
 
     @WithoutText()
+    @unit_clock("explain")
     def __call__(self, block: pa.Table, died: int = 0) -> pa.Table:
         """Explain the unit that a row names; its ledger row. However often it `died`, it is not taken apart."""
-        started, unit = time.monotonic(), unit_of(block)
+        unit = unit_of(block)
         rows, bundle = unit.rows(), self.bundle
         samples = prepare_unit(rows, self.key, bundle.recipe, bundle.input_kind, decode=self.settings.decode)
-        explained = explain_samples(
-            samples, rows, bundle, self.model, method=self.settings.explain_method, unit_id=unit.unit_id
-        )
-        storage.write_parquet(tables.part_uri(explanations_of(self.settings.out), unit.unit_id), explained)
-        size = int(pc.sum(rows["length"]).as_py() or 0)
-        return ledger_row(unit.unit_id, explained["status"].to_pylist(), started, size)
+        with stage("forward"):
+            explained = explain_samples(
+                samples, rows, bundle, self.model, method=self.settings.explain_method, unit_id=unit.unit_id
+            )
+        with stage("write"):
+            storage.write_parquet(tables.part_uri(explanations_of(self.settings.out), unit.unit_id), explained)
+        return ledger_row(unit.unit_id, explained)
 
 
 def explanations_of(predictions: str) -> str:

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from medray import __version__, storage, tables
 from medray.archive.duplicates import flag_shared_uids, shared_uids
@@ -17,8 +18,9 @@ from medray.archive.objects import index_object, rows_to_table
 from medray.errors import ArchiveError, MedrayError, SettingsError
 from medray.pipelines.cluster import cluster
 from medray.pipelines.funnel import Funnel
-from medray.pipelines.progress import progress, say, say_funnels
-from medray.pipelines.units import ledger_of, unit_dataset
+from medray.pipelines.progress import Watch, say, say_funnels
+from medray.pipelines.units import ledger_of, ledger_row, unit_dataset
+from medray.samples.stages import running, stage, unit_clock
 from medray.schema import INDEX
 from medray.settings import IndexSettings, RaySettings
 from medray.storage import StoredObject
@@ -42,14 +44,20 @@ class HeaderReader:
     settings: IndexSettings
     key: bytes = field(repr=False)
 
+    @unit_clock("index")
     def __call__(self, run: ObjectRun) -> pa.Table:
         """Index a run of objects; its ledger row."""
-        with ThreadPoolExecutor(THREADS if not storage.is_local(self.settings.archive) else 1) as threads:
+        with (
+            stage("read"),
+            ThreadPoolExecutor(THREADS if not storage.is_local(self.settings.archive) else 1) as threads,
+        ):
             found = threads.map(lambda stored: index_object(stored, self.key, self.settings), run.objects)
             rows = [row for object_rows in found for row in object_rows]
-        storage.write_parquet(tables.part_uri(self.settings.out, run.unit_id), rows_to_table(rows))
-        failed = sum(row["status"] == "failed" for row in rows)
-        return pa.table({"unit_id": [run.unit_id], "rows": [len(rows)], "failed": [failed]})
+        table = rows_to_table(rows)
+        running().bytes_read = int(pc.sum(table["bytes_read"]).as_py() or 0)
+        with stage("write"):
+            storage.write_parquet(tables.part_uri(self.settings.out, run.unit_id), table)
+        return ledger_row(run.unit_id, table)
 
 
 def index(settings: IndexSettings) -> dict[str, Any]:
@@ -67,7 +75,8 @@ def index(settings: IndexSettings) -> dict[str, Any]:
     again = finished and not settings.restart
     known = KnownObjects(tables.iter_tables(settings.out, ["uri", "etag"]) if again else ())
     sort = _Sorting(settings, key, known)
-    unit_ids = _read_new(settings, key, sort)
+    watch = Watch("index", noun="objects", price_per_hour=settings.price_per_hour)
+    unit_ids = _read_new(settings, key, sort, watch)
     kept = int(known.met.sum())
     if again and not unit_ids and known.met.all():
         say(f"index: {settings.out} is up to date ({kept:,} objects unchanged)")
@@ -84,12 +93,14 @@ def index(settings: IndexSettings) -> dict[str, Any]:
             what = f"The listing has {kept + sort.read:,} objects, and the rows are of {counts.objects:,}."
             raise MedrayError(what, "Index it again with --restart true; please report it.")
         work = {"kept": kept, "read": sort.read, "objects": counts.objects, "funnel": counts.facts()}
+        work["run"] = watch.summary()
         return {"archive": settings.archive, "paths": settings.paths, "key_check": key_check(key), **work}
 
     manifest = tables.finish(settings.out, "index", rows, schema=INDEX, facts=facts)
     say(f"index: {sort.read:,} objects read, {kept:,} unchanged")
     say(f"index: {manifest['rows']:,} rows in {settings.out}")
     say_funnels("index", {"objects and members": manifest["funnel"]})
+    watch.say_summary(manifest["run"])
     return manifest
 
 
@@ -138,7 +149,7 @@ class _Sorting:
                 yield stored
 
 
-def _read_new(settings: IndexSettings, key: bytes, sort: _Sorting) -> list[str]:
+def _read_new(settings: IndexSettings, key: bytes, sort: _Sorting, watch: Watch) -> list[str]:
     """Read what is new, a wave of tasks at a time; the ids of all part files. Ray starts only where there is work."""
     unit_ids: list[str] = []
     runs, reader = sort.runs(), HeaderReader(settings, key)
@@ -150,7 +161,7 @@ def _read_new(settings: IndexSettings, key: bytes, sort: _Sorting) -> list[str]:
             if todo:
                 stack.enter_context(cluster(settings.ray))
                 dataset = unit_dataset(todo, reader, name="index", settings=settings.ray)
-                for _ in progress(ledger_of(dataset, "index"), total=len(todo), what="index"):
+                for _ in watch.over(ledger_of(dataset, "index"), total=len(todo)):
                     pass
     return unit_ids
 

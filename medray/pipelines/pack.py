@@ -1,6 +1,5 @@
 """`medray pack`: index → objects of a series together → tar shards of about 256 MB and the index of their members."""
 
-import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,8 +13,9 @@ from medray.errors import ArchiveError
 from medray.pipelines.cluster import cluster
 from medray.pipelines.funnel import Funnel
 from medray.pipelines.index import known_index
-from medray.pipelines.progress import progress, say, say_funnels
+from medray.pipelines.progress import Watch, say, say_funnels
 from medray.pipelines.units import PlannedUnit, ledger_of, ledger_row, planned_units, unit_dataset
+from medray.samples.stages import running, stage, unit_clock
 from medray.samples.units import cut_units
 from medray.schema import INDEX
 from medray.settings import PackSettings
@@ -30,15 +30,20 @@ class ShardWriter:
     settings: PackSettings
     key: bytes = field(repr=False)
 
+    @unit_clock("pack")
     def __call__(self, unit: PlannedUnit) -> pa.Table:
         """Pack a unit; its ledger row."""
-        started, rows = time.monotonic(), unit.rows()
+        rows = unit.rows().to_pylist()
         uri = storage.join(self.settings.out, "shards", f"shard-{unit.unit_id}.tar")
-        data, packed = tar_shard(rows.to_pylist(), self.key, uri, sealed=self.settings.paths == "sealed")
-        storage.write_bytes(uri, data)
+        with stage("read"):
+            data, packed = tar_shard(rows, self.key, uri, sealed=self.settings.paths == "sealed")
         table = pa.Table.from_pylist(packed, schema=INDEX)
-        storage.write_parquet(tables.part_uri(self.settings.out, unit.unit_id), table)
-        return ledger_row(unit.unit_id, table["status"].to_pylist(), started, len(data))
+        pairs = zip(rows, packed, strict=True)
+        running().bytes_read = sum(row["length"] for row, member in pairs if member["uri"] != row["uri"])
+        with stage("write"):
+            storage.write_bytes(uri, data)
+            storage.write_parquet(tables.part_uri(self.settings.out, unit.unit_id), table)
+        return ledger_row(unit.unit_id, table)
 
 
 def pack(settings: PackSettings) -> dict[str, Any]:
@@ -61,6 +66,7 @@ def pack(settings: PackSettings) -> dict[str, Any]:
     images = rows.filter(pc.not_equal(rows["status"], "skipped"))
     if not images.num_rows:
         raise ArchiveError(f"{settings.index} holds no images.", "Index an archive of DICOM, PNG, JPEG or TIFF.")
+    watch = Watch("pack", price_per_hour=settings.price_per_hour)
     tables.claim(settings.out, run)
     with cluster(settings.ray):
         units = planned_units(
@@ -70,15 +76,9 @@ def pack(settings: PackSettings) -> dict[str, Any]:
         todo = [unit for unit in units if unit.unit_id not in done]
         if todo:
             dataset = unit_dataset(todo, ShardWriter(settings, key), name="pack", settings=settings.ray)
-            for _ in progress(ledger_of(dataset, "pack"), total=len(todo), what="pack"):
+            for _ in watch.over(ledger_of(dataset, "pack"), total=len(todo)):
                 pass
-    return _finish(settings, units, source, key)
-
-
-def _finish(settings: PackSettings, units: list[PlannedUnit], source: dict[str, Any], key: bytes) -> dict[str, Any]:
-    counts = Funnel()
-    parts = counts.counted(tables.iter_parts(settings.out, [unit.unit_id for unit in units]))
-    facts: dict[str, Any] = {
+    facts = {
         "archive": source["archive"],
         "packed_from": settings.index,
         "paths": settings.paths,
@@ -86,9 +86,20 @@ def _finish(settings: PackSettings, units: list[PlannedUnit], source: dict[str, 
         "shards": len(units),
         "index_funnel": source["funnel"],
     }
+    return _finish(settings, units, facts, watch)
+
+
+def _finish(settings: PackSettings, units: list[PlannedUnit], facts: dict[str, Any], watch: Watch) -> dict[str, Any]:
+    counts = Funnel()
+    parts = counts.counted(tables.iter_parts(settings.out, [unit.unit_id for unit in units]))
     manifest = tables.finish(
-        settings.out, "index", parts, schema=INDEX, facts=lambda: {**facts, "funnel": counts.facts()}
+        settings.out,
+        "index",
+        parts,
+        schema=INDEX,
+        facts=lambda: {**facts, "funnel": counts.facts(), "run": watch.summary()},
     )
     say(f"pack: {manifest['rows']:,} images in {len(units)} shards; their index is {settings.out}")
-    say_funnels("pack", {"index": source["funnel"], "images": manifest["funnel"]})
+    say_funnels("pack", {"index": facts["index_funnel"], "images": manifest["funnel"]})
+    watch.say_summary(manifest["run"])
     return manifest

@@ -16,7 +16,7 @@ from medray.pipelines.cluster import cluster
 from medray.pipelines.explain import check_explanations, explain_predictions
 from medray.pipelines.funnel import Funnel
 from medray.pipelines.index import ensure_index, generation_of, known_index
-from medray.pipelines.progress import progress, say, say_funnels
+from medray.pipelines.progress import Watch, say, say_funnels
 from medray.pipelines.scorer import run_units
 from medray.pipelines.setups import recorded_setups
 from medray.pipelines.units import PlannedUnit
@@ -88,6 +88,7 @@ class _Done:
     source: str
     ledger: list[dict[str, Any]]
     plan: ScoringPlan
+    watch: Watch
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -97,6 +98,7 @@ class _Done:
             "units_this_run": len(self.ledger),
             "units_retried": sum(row["died"] > 0 for row in self.ledger),  # of this run: their workers died
             **warmth(self.ledger, self.plan),
+            "run": self.watch.summary(),
         }
 
 
@@ -108,6 +110,7 @@ def _scored(settings: ScoreSettings, plan: ScoringPlan, key: bytes, ray_stays: E
         tables.clear(settings.out, manifest)  # an earlier run may have been ended behind its manifest
         say(f"score: {settings.out} is finished already ({manifest['rows']:,} rows)")
         return manifest
+    watch = Watch("score", price_per_hour=settings.price_per_hour)
     tables.claim(settings.out, run)
     stages.reach("claimed")
     ray_stays.enter_context(cluster(settings.ray))  # for the explanations too
@@ -118,10 +121,11 @@ def _scored(settings: ScoreSettings, plan: ScoringPlan, key: bytes, ray_stays: E
     if work.done:
         say(f"score: {len(work.done):,} units are finished already")
     waves = planned_waves(settings.out, slices_to_score(source, SLICE_ROWS), settings.ray.unit_bytes)
-    ledger = list(progress(work.ledger(waves), total=objects_to_score(source), what="score", step="objects"))
-    finished = _Done(settings, work.units, source, [row for row in ledger if "unit_id" in row], plan)
+    ledger = list(watch.over(work.ledger(waves), total=objects_to_score(source), step="objects"))
+    finished = _Done(settings, work.units, source, [row for row in ledger if "unit_id" in row], plan, watch)
     for output in unfinished:
         manifest = _finish(output, finished)
+    watch.say_summary(watch.summary())
     return manifest if len(ids) == 1 else _list_models(settings.out, finished)
 
 
@@ -145,7 +149,7 @@ class _Work:
             self.units += wave
             todo = {unit.unit_id: unit for unit in wave if self.plan.outputs and unit.unit_id not in self.done}
             earlier = sum(unit.objects for unit in wave) - sum(unit.objects for unit in todo.values())
-            yield {"objects": earlier, "rows": 0, "failed": 0}
+            yield {"objects": earlier}
             stages.reach("planned")
             for row in run_units(list(todo.values()), self.settings, self.plan, self.key) if todo else ():
                 yield {**row, "objects": todo[row["unit_id"]].objects}

@@ -1,13 +1,11 @@
 """Units to rows of predictions: warm model actors, which write a part file a unit, and tasks that prepare for them."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import ray.data
 import torch
 
@@ -22,6 +20,7 @@ from medray.pipelines.watchdog import watched_ledger
 from medray.samples.guarded import OfSamples, apart
 from medray.samples.inputs import ModelInput, input_of, prepare_inputs
 from medray.samples.isolated import isolated_images_of, start_decoding_process
+from medray.samples.stages import Taken, running, stage, unit_clock
 from medray.samples.tables import from_ipc, to_ipc
 from medray.scoring.plan import Output, ScoringPlan
 from medray.scoring.wanted import wanted_samples
@@ -43,6 +42,7 @@ class UnitPreparer:
     decode: DecodeSettings
     watch: UnitWatch
 
+    @unit_clock("prepare")
     def __call__(self, unit: PlannedUnit) -> pa.Table:
         """One row that says where the unit lies, and holds its samples; none where they end whoever prepares them."""
         block = pa.Table.from_pylist([vars(unit)])
@@ -51,7 +51,7 @@ class UnitPreparer:
                 return block
             for number, samples in enumerate(prepare_inputs(unit.rows(), self.key, self.inputs, self.decode)):
                 block = block.append_column(f"{PREPARED}{number}", pa.array([to_ipc(samples)], pa.large_binary()))
-        return block
+        return block.append_column("taken", pa.array([running().taken().packed()]))
 
 
 class Scorer:
@@ -67,22 +67,23 @@ class Scorer:
         record_setup(settings, device)
 
     @WithoutText()
+    @unit_clock("score")
     def __call__(self, block: pa.Table, died: int = 0) -> pa.Table:
         """Score the unit that a row names; its ledger row. `died` tells how often it has ended an actor."""
-        started, unit = time.monotonic(), unit_of(block)
+        unit = unit_of(block)
         rows = unit.rows()
         parts = [tables.part_uri(output.uri, unit.unit_id) for output in self.plan.outputs]
         if died and all(storage.exists(part) for part in parts):  # it was ended behind its last PUT
-            status = storage.read_parquet(parts[0], ["status"])["status"]
+            outcome = storage.read_parquet(parts[0], ["status", "reason"])
         else:
             answers = self._answers(block, rows, unit.unit_id, died)
             stages.reach("write", unit.unit_id)
-            for part, (_, predictions) in zip(parts, answers, strict=True):
-                storage.write_parquet(part, predictions)
+            with stage("write"):
+                for part, (_, predictions) in zip(parts, answers, strict=True):
+                    storage.write_parquet(part, predictions)
             stages.reach("written", unit.unit_id)
-            status = answers[0][1]["status"]
-        size = int(pc.sum(rows["length"]).as_py() or 0)
-        return with_loads(ledger_row(unit.unit_id, status.to_pylist(), started, size), self.models.loads())
+            outcome = answers[0][1]
+        return with_loads(ledger_row(unit.unit_id, outcome), self.models.loads())
 
     def _answers(self, block: pa.Table, rows: pa.Table, unit_id: str, died: int) -> Answers:
         prepared = [name for name in block.column_names if name.startswith(PREPARED)]
@@ -90,10 +91,12 @@ class Scorer:
         if given_up or is_taken_apart(died, self.settings.ray):
             return self._apart(rows, unit_id)
         if prepared:
+            running().add(Taken.unpacked(block["taken"][0].as_py()))
             inputs = [from_ipc(block[name][0].as_buffer()) for name in prepared]
         else:
             inputs = prepare_inputs(rows, self.key, self.plan.inputs, self.settings.decode)
-        return self.models.answer([wanted_samples(samples, rows) for samples in inputs], rows, unit_id)
+        with stage("forward"):
+            return self.models.answer([wanted_samples(samples, rows) for samples in inputs], rows, unit_id)
 
     def _apart(self, rows: pa.Table, unit_id: str) -> Answers:
         """The same, but nothing that could end a process happens in this one."""
@@ -102,7 +105,8 @@ class Scorer:
             recipe = self.plan.inputs[member.inputs[0]].image_recipe
             images = wanted_samples(isolated_images_of(rows, self.key, recipe, settings.decode), rows)
             load = partial(_answering, settings, replace(self.plan, members=(member,)), rows, unit_id)
-            answers.append(apart(images, load, settings.batch_size, settings.ray.stalled_s))
+            with stage("forward"):
+                answers.append(apart(images, load, settings.batch_size, settings.ray.stalled_s))
         return tables_of(self.plan, answers)
 
 

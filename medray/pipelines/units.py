@@ -2,13 +2,14 @@
 
 import json
 import re
-import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ContextDecorator
 from dataclasses import dataclass, fields
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import ray
 from ray.data import Datasource
@@ -18,7 +19,9 @@ from ray.exceptions import RayError
 
 from medray import storage, tables
 from medray.errors import MedrayError, place_of
+from medray.samples.stages import running, stage
 from medray.samples.units import Unit
+from medray.schema import LEDGER
 from medray.settings import RaySettings
 
 PLAN = "_plan"
@@ -41,7 +44,8 @@ class PlannedUnit:
 
     def rows(self) -> pa.Table:
         """The unit's rows, with the columns that the planner gave them."""
-        return tables.row_group(self.uri, self.row_group)
+        with stage("read"):
+            return tables.row_group(self.uri, self.row_group)
 
 
 def write_plan(out: str, units: Iterable[Unit]) -> list[PlannedUnit]:
@@ -240,9 +244,18 @@ def stage_error(error: BaseException, stage: str) -> MedrayError:
     )
 
 
-def ledger_row(unit_id: str, statuses: list[str], started: float, size: int) -> pa.Table:
-    """A unit's row of `schema.LEDGER`."""
-    count = {status: statuses.count(status) for status in ("ok", "skipped", "failed")}
-    seconds = time.monotonic() - started
-    row = {"unit_id": unit_id, "rows": len(statuses), **count, "seconds": seconds, "bytes": size}
-    return pa.Table.from_pylist([row])
+def ledger_row(unit_id: str, rows: pa.Table) -> pa.Table:
+    """The row of `schema.LEDGER` of a unit whose clock runs (`unit_clock`), and whose part file holds these rows."""
+    status, taken = Counter(rows["status"].to_pylist()), running().taken()
+    reasons = Counter(rows["reason"].filter(pc.equal(rows["status"], "failed")).to_pylist())
+    row = {
+        "unit_id": unit_id,
+        "rows": rows.num_rows,
+        **{name: status[name] for name in ("ok", "skipped", "failed")},
+        "reasons": list(reasons.items()),
+        "seconds": taken.busy_seconds(),
+        "stage_seconds": taken.seconds,
+        "bytes": taken.bytes_read,
+        "died": 0,
+    }
+    return pa.Table.from_pylist([row], schema=LEDGER)

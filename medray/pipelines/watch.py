@@ -119,4 +119,4 @@ class Watched:
         """The worker's ledger row, with `died`."""
         with self.watch.over(unit_of(block).unit_id) as died:
             row: pa.Table = self.worker(block, died)
-        return row.append_column("died", pa.array([died], pa.int64()))
+        return row.set_column(row.column_names.index("died"), "died", pa.array([died], pa.int64()))

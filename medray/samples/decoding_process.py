@@ -26,7 +26,8 @@ from medray.image_settings import StepRecipe
 from medray.pixels.prepare import prepare_image
 from medray.pixels.values import frame_values
 from medray.samples.prepare import Watch, prepared_frames
-from medray.samples.request import PAGE, UNDER_WAY, Request
+from medray.samples.request import PAGE, UNDER_WAY, Answer, Request
+from medray.samples.stages import unit_clock
 from medray.settings import Recipe
 
 SEND_S = 0.2  # what a death costs to do again, at the most
@@ -113,8 +114,9 @@ def _load_compiled(recipe: Recipe) -> None:
 
 def _serve(connection: Connection, request: Request, memories: list[int]) -> None:
     try:
-        for frames in _answers(request, memories):
-            connection.send(frames)
+        with unit_clock("decode") as clock:
+            for frames in _answers(request, memories):
+                connection.send(Answer(frames, clock.taken()))
         connection.send(None)
     except MedrayError as error:
         connection.send(error)

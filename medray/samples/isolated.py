@@ -27,6 +27,7 @@ from medray.image_settings import DecodeSettings
 from medray.pixels.second_decoder import own_environment
 from medray.samples.request import PAGE, UNDER_WAY, Place, Request
 from medray.samples.shared_memory import SharedMemory, take_memory
+from medray.samples.stages import running, stage
 from medray.samples.tables import InputKind, sample_table, to_graphs
 from medray.settings import Recipe
 
@@ -82,7 +83,8 @@ def isolated_images(
     with _lock:
         unit = _Unit(rows, key, tuple(recipes), decode)
         try:
-            unit.decode_all()
+            with stage("decode"):
+                unit.decode_all()
         except BaseException:
             end_decoding_process()  # it may still write to the memories
             for memory in unit.memories:
@@ -184,7 +186,9 @@ class _Unit:
             while (answer := self._received(process)) is not None:
                 if isinstance(answer, MedrayError):
                     raise answer
-                self.frames += answer
+                self.frames += answer.frames
+                running().lend("read", answer.taken.seconds["read"])
+                running().bytes_read += answer.taken.bytes_read
         except (OSError, EOFError):
             del _processes[os.getpid()]
             return process.end()

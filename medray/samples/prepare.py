@@ -17,6 +17,7 @@ from medray.pixels.placement import Placement
 from medray.pixels.prepare import prepare_placed
 from medray.pixels.values import FrameValues, frame_values, with_pet_values
 from medray.samples.masks import RowMask, row_masks
+from medray.samples.stages import running, stage
 from medray.samples.tables import flat_lists, sample_table
 from medray.settings import Recipe
 
@@ -59,7 +60,9 @@ def prepared_frames(
     contents = zip(read_objects(readable, key), row_masks(readable, key), strict=True)
     for number, record in records:
         if record["status"] == "ok":
-            content, mask = next(contents)
+            with stage("read"):
+                content, mask = next(contents)
+            running().bytes_read += 0 if isinstance(content, SampleError) else record["length"]
             for samples in _frames(record, content, recipes, decode, row=_Row(watch, number, mask)):
                 yield [{**sample, "row": number} for sample in samples]
         elif record["status"] == "failed":

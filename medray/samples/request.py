@@ -2,11 +2,13 @@
 
 import struct
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
 from medray.errors import Reason
 from medray.image_settings import DecodeSettings
+from medray.samples.stages import Taken
 from medray.settings import Recipe
 
 PAGE = 4096  # of each shared memory in front of the images; in the first one it names the frame under way
@@ -14,6 +16,14 @@ UNDER_WAY = struct.Struct("<?qq")  # whether one is; row, frame
 
 Place = tuple[int, int]
 """Row of the unit and frame; frame -1 is the object's header."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Frames on their way back, each as its samples of all recipes, and what was read for them."""
+
+    frames: list[list[dict[str, Any]]]
+    taken: Taken
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray import stages
+from medray.samples.stages import stage
 from medray.schema import OUTCOME
 from medray.settings import Recipe
 
@@ -84,7 +85,8 @@ def to_graphs(samples: pa.Table, recipe: Recipe, kind: InputKind, classes: int =
     good = usable(samples)
     stages.reach("graph", *good["sample_id"].to_pylist())
     images = image_batch(good, recipe) if any(ok) else np.empty((0, 1, 1, 1), np.float32)
-    graphs = graph_table(images, recipe, kind, masks=mask_batch(good, recipe), classes=classes)
+    with stage("graph"):
+        graphs = graph_table(images, recipe, kind, masks=mask_batch(good, recipe), classes=classes)
     rows = np.cumsum(ok) - 1
     spread = pa.array([int(row) if good else None for row, good in zip(rows, ok, strict=True)], pa.int64())
     graphs = graphs.take(spread)

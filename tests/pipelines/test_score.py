@@ -74,6 +74,28 @@ def test_probabilities_sum_to_one_and_the_label_is_that_of_the_threshold(scored,
             assert (row["model_id"], row["recipe_id"]) == (bundle.model_id, bundle.recipe.id())
 
 
+def test_the_seconds_of_all_stages_are_the_workers_time_and_most_of_it_has_a_name(scored):
+    run = tables.read_manifest(str(scored))["run"]
+    seconds, actors = run["stage_seconds"], 2
+    busy = sum(seconds.values()) - seconds["waiting"]
+    assert sum(seconds.values()) <= actors * run["seconds"]
+    assert busy - seconds["other"] > 0.5 * busy > 0
+    assert (
+        all(took >= 0 for took in seconds.values()) and min(seconds[name] for name in ("read", "decode", "write")) > 0
+    )
+    assert sum(run["stage_shares"].values()) == pytest.approx(1)
+    assert run["stage_shares"][run["bottleneck"]] == max(run["stage_shares"].values())
+
+
+def test_the_summary_of_a_run_counts_what_the_table_and_the_index_say(scored, indexed):
+    manifest = tables.read_manifest(str(scored))
+    run, rows = manifest["run"], tables.read_table(str(indexed), ["status", "length"]).to_pylist()
+    assert (run["images"], run["units"]) == (manifest["rows"], manifest["units"])
+    assert {f"failed:{reason}": count for reason, count in run["failures"].items()} == manifest["funnel"]["reasons"]
+    assert run["bytes"] == sum(row["length"] for row in rows if row["status"] == "ok")
+    assert run["images_per_s"] == pytest.approx(run["images"] / run["seconds"])
+
+
 def test_a_second_run_does_nothing(scored, scoring):
     before = _times(scored)
     assert score(scoring(scored)) == tables.read_manifest(str(scored))
@@ -82,8 +104,11 @@ def test_a_second_run_does_nothing(scored, scoring):
 
 @pytest.mark.slow
 def test_stages_in_actors_of_their_own_give_the_same_rows_exactly(scored, scoring, tmp_path):
-    score(scoring(tmp_path, stages="actors"))
+    run = score(scoring(tmp_path, stages="actors", price_per_hour=3.0))["run"]
     assert _rows(tmp_path) == _rows(scored)
+    assert min(run["stage_seconds"][name] for name in ("read", "decode", "forward", "write")) > 0
+    assert run["bytes"] == tables.read_manifest(str(scored))["run"]["bytes"]
+    assert run["cost_per_1000_images"] == pytest.approx(3.0 / 3600 * run["seconds"] * 1000 / run["images"])
 
 
 def test_other_units_and_other_batches_give_the_same_logits(scored, scoring, tmp_path):
@@ -111,7 +136,8 @@ def test_units_of_an_interrupted_run_are_not_done_again(scored, scoring, tmp_pat
     monkeypatch.setattr(
         room, "_finish", lambda *given: second.update(_times(tmp_path / tables.PARTS)) or finish(*given)
     )
-    assert score(scoring(tmp_path))["units_this_run"] == 1
+    manifest = score(scoring(tmp_path))
+    assert manifest["units_this_run"] == manifest["run"]["units"] == 1 < manifest["units"]
     assert {name for name in first if first[name] != second[name]} == {lost}
     assert _rows(tmp_path) == _rows(scored)
 

@@ -17,7 +17,7 @@ import pytest
 
 from medray import tables
 from medray.pipelines.verify import verify
-from tests.pipelines import road
+from tests.pipelines import endpoint, road
 from tests.pipelines.processes import Driver
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -28,10 +28,11 @@ RAY = str(Path(sys.executable).with_name("ray"))
 
 @dataclass(frozen=True)
 class Head:
-    """A running head: its address for drivers, the one of its Jobs API, and the environment of who may use it."""
+    """A running head: address for drivers, Jobs API, port of the metrics, and the environment of who may use it."""
 
     address: str
     jobs: str
+    metrics: int
     environment: dict[str, str]
 
     def submit(self, *command: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -89,13 +90,14 @@ def folder():
 @pytest.fixture(scope="module")
 def head(folder):
     environment = _environment(folder / "home")
-    port, jobs, client, agent, agent_grpc = _free_ports(5)
+    port, jobs, client, agent, agent_grpc, metrics = _free_ports(6)
     flags = ["--head", "--block", f"--port={port}", f"--dashboard-port={jobs}", f"--temp-dir={folder / 'ray'}"]
     ports = [f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}"]
+    ports.append(f"--metrics-export-port={metrics}")
     sizes = [f"--dashboard-agent-grpc-port={agent_grpc}", "--num-cpus=2", "--object-store-memory=300000000"]
     with Driver(command=[RAY, "start", *flags, *ports, *sizes], environment=environment) as block:
         block.wait_until(lambda: _answers(f"http://127.0.0.1:{jobs}/api/version", within_s=1), timeout_s=120)
-        yield Head(f"127.0.0.1:{port}", f"http://127.0.0.1:{jobs}", environment)
+        yield Head(f"127.0.0.1:{port}", f"http://127.0.0.1:{jobs}", metrics, environment)
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +133,22 @@ def test_a_submitted_scoring_is_that_of_the_command_line(head, trained, phantoms
     rows = [tables.read_table(str(out / name)).sort_by("sample_id") for name in ("submitted", "joined", "alone")]
     assert rows[0].equals(rows[1]) and rows[0].equals(rows[2])
     assert verify(str(out / "submitted"))["rows"] == rows[0].num_rows > 48
+
+
+def test_a_submitted_job_logs_few_lines_and_its_counters_stand_at_the_heads_endpoint_when_it_has_ended(head, trained):
+    out, _ = trained
+    flags = _score(out / "run" / tables.OWN_INDEX, out, "watched")
+    before = {tags["job_id"] for _, tags, _ in endpoint.series(head.metrics)}
+    done = head.submit("--", "python", str(REPOSITORY / "jobs" / "score.py"), *flags, "--price_per_hour", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if "images/s now" in line]
+    manifest = tables.read_manifest(str(out / "watched"))
+    assert 1 <= len(lines) <= 1 + manifest["run"]["seconds"] / 15 and "(100%)" in lines[-1]
+    assert "per 1,000 images" in done.stdout and "\r" not in done.stdout
+    [job] = {tags["job_id"] for _, tags, _ in endpoint.series(head.metrics)} - before
+    counted = endpoint.settled(head.metrics, job_id=job, verb="score")
+    assert {name: counted["samples_total", name] for name in ("ok", "failed")} == manifest["funnel"]["status"]
+    assert counted["read_bytes_total", ""] == manifest["run"]["bytes"] > 0
 
 
 def _as_user(head: Head) -> dict[str, str]:
