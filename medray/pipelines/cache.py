@@ -25,8 +25,8 @@ from medray.pipelines.units import (
     unit_dataset,
     unit_of,
 )
+from medray.samples.clock import Taken, running, stage, unit_clock
 from medray.samples.isolated import isolated_images_of, prepare_unit
-from medray.samples.stages import Taken, running, stage, unit_clock
 from medray.samples.tables import InputKind, to_graphs
 from medray.samples.units import cut_units
 from medray.settings import RaySettings, Recipe

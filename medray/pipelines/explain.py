@@ -14,8 +14,8 @@ from medray.pipelines.units import WithoutText, ledger_row, on_actors, planned_u
 from medray.pipelines.verify import to_score, verify_explanations
 from medray.pipelines.watch import UnitWatch, Watched
 from medray.pipelines.watchdog import watched_ledger
+from medray.samples.clock import stage, unit_clock
 from medray.samples.isolated import prepare_unit, start_decoding_process
-from medray.samples.stages import stage, unit_clock
 from medray.samples.units import cut_units
 from medray.schema import EXPLANATIONS
 from medray.scoring.choice import TO_CHOOSE, choose_explained, rows_to_explain

@@ -18,9 +18,9 @@ from medray.archive.objects import index_object, rows_to_table
 from medray.errors import ArchiveError, MedrayError, SettingsError
 from medray.pipelines.cluster import cluster
 from medray.pipelines.funnel import Funnel
-from medray.pipelines.progress import Watch, say, say_funnels
+from medray.pipelines.progress import Progress, say, say_funnels
 from medray.pipelines.units import ledger_of, ledger_row, unit_dataset
-from medray.samples.stages import running, stage, unit_clock
+from medray.samples.clock import running, stage, unit_clock
 from medray.schema import INDEX
 from medray.settings import IndexSettings, RaySettings
 from medray.storage import StoredObject
@@ -75,7 +75,7 @@ def index(settings: IndexSettings) -> dict[str, Any]:
     again = finished and not settings.restart
     known = KnownObjects(tables.iter_tables(settings.out, ["uri", "etag"]) if again else ())
     sort = _Sorting(settings, key, known)
-    watch = Watch("index", noun="objects", price_per_hour=settings.price_per_hour)
+    watch = Progress("index", noun="objects", price_per_hour=settings.price_per_hour)
     unit_ids = _read_new(settings, key, sort, watch)
     kept = int(known.met.sum())
     if again and not unit_ids and known.met.all():
@@ -149,7 +149,7 @@ class _Sorting:
                 yield stored
 
 
-def _read_new(settings: IndexSettings, key: bytes, sort: _Sorting, watch: Watch) -> list[str]:
+def _read_new(settings: IndexSettings, key: bytes, sort: _Sorting, watch: Progress) -> list[str]:
     """Read what is new, a wave of tasks at a time; the ids of all part files. Ray starts only where there is work."""
     unit_ids: list[str] = []
     runs, reader = sort.runs(), HeaderReader(settings, key)

@@ -13,9 +13,9 @@ from medray.errors import ArchiveError
 from medray.pipelines.cluster import cluster
 from medray.pipelines.funnel import Funnel
 from medray.pipelines.index import known_index
-from medray.pipelines.progress import Watch, say, say_funnels
+from medray.pipelines.progress import Progress, say, say_funnels
 from medray.pipelines.units import PlannedUnit, ledger_of, ledger_row, planned_units, unit_dataset
-from medray.samples.stages import running, stage, unit_clock
+from medray.samples.clock import running, stage, unit_clock
 from medray.samples.units import cut_units
 from medray.schema import INDEX
 from medray.settings import PackSettings
@@ -66,7 +66,7 @@ def pack(settings: PackSettings) -> dict[str, Any]:
     images = rows.filter(pc.not_equal(rows["status"], "skipped"))
     if not images.num_rows:
         raise ArchiveError(f"{settings.index} holds no images.", "Index an archive of DICOM, PNG, JPEG or TIFF.")
-    watch = Watch("pack", price_per_hour=settings.price_per_hour)
+    watch = Progress("pack", price_per_hour=settings.price_per_hour)
     tables.claim(settings.out, run)
     with cluster(settings.ray):
         units = planned_units(
@@ -89,7 +89,7 @@ def pack(settings: PackSettings) -> dict[str, Any]:
     return _finish(settings, units, facts, watch)
 
 
-def _finish(settings: PackSettings, units: list[PlannedUnit], facts: dict[str, Any], watch: Watch) -> dict[str, Any]:
+def _finish(settings: PackSettings, units: list[PlannedUnit], facts: dict[str, Any], watch: Progress) -> dict[str, Any]:
     counts = Funnel()
     parts = counts.counted(tables.iter_parts(settings.out, [unit.unit_id for unit in units]))
     manifest = tables.finish(

@@ -31,10 +31,10 @@ def say_funnels(verb: str, funnels: dict[str, dict[str, Any]]) -> None:
 
 def progress(units: Iterable[LedgerRow], *, total: int, what: str) -> Iterator[LedgerRow]:
     """Pass the ledger rows of a job that has no summary through, and show how far it is."""
-    yield from Watch(what).over(units, total=total)
+    yield from Progress(what).over(units, total=total)
 
 
-class Watch:
+class Progress:
     """Over the units of a job, from its start on.
 
     Args:

@@ -16,7 +16,7 @@ from medray.pipelines.cluster import cluster
 from medray.pipelines.explain import check_explanations, explain_predictions
 from medray.pipelines.funnel import Funnel
 from medray.pipelines.index import ensure_index, generation_of, known_index
-from medray.pipelines.progress import Watch, say, say_funnels
+from medray.pipelines.progress import Progress, say, say_funnels
 from medray.pipelines.scorer import run_units
 from medray.pipelines.setups import recorded_setups
 from medray.pipelines.units import PlannedUnit
@@ -88,7 +88,7 @@ class _Done:
     source: str
     ledger: list[dict[str, Any]]
     plan: ScoringPlan
-    watch: Watch
+    watch: Progress
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -110,7 +110,7 @@ def _scored(settings: ScoreSettings, plan: ScoringPlan, key: bytes, ray_stays: E
         tables.clear(settings.out, manifest)  # an earlier run may have been ended behind its manifest
         say(f"score: {settings.out} is finished already ({manifest['rows']:,} rows)")
         return manifest
-    watch = Watch("score", price_per_hour=settings.price_per_hour)
+    watch = Progress("score", price_per_hour=settings.price_per_hour)
     tables.claim(settings.out, run)
     stages.reach("claimed")
     ray_stays.enter_context(cluster(settings.ray))  # for the explanations too

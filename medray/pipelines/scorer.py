@@ -17,10 +17,10 @@ from medray.pipelines.units import PlannedUnit, WithoutText, ledger_row, on_acto
 from medray.pipelines.warmth import with_loads
 from medray.pipelines.watch import UnitWatch, Watched, is_taken_apart
 from medray.pipelines.watchdog import watched_ledger
+from medray.samples.clock import Taken, running, stage, unit_clock
 from medray.samples.guarded import OfSamples, apart
 from medray.samples.inputs import ModelInput, input_of, prepare_inputs
 from medray.samples.isolated import isolated_images_of, start_decoding_process
-from medray.samples.stages import Taken, running, stage, unit_clock
 from medray.samples.tables import from_ipc, to_ipc
 from medray.scoring.plan import Output, ScoringPlan
 from medray.scoring.wanted import wanted_samples

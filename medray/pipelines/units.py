@@ -19,7 +19,7 @@ from ray.exceptions import RayError
 
 from medray import storage, tables
 from medray.errors import MedrayError, place_of
-from medray.samples.stages import running, stage
+from medray.samples.clock import running, stage
 from medray.samples.units import Unit
 from medray.schema import LEDGER
 from medray.settings import RaySettings

@@ -25,9 +25,9 @@ from medray.errors import MedrayError, SampleError, place_of
 from medray.image_settings import StepRecipe
 from medray.pixels.prepare import prepare_image
 from medray.pixels.values import frame_values
+from medray.samples.clock import unit_clock
 from medray.samples.prepare import Watch, prepared_frames
 from medray.samples.request import PAGE, UNDER_WAY, Answer, Request
-from medray.samples.stages import unit_clock
 from medray.settings import Recipe
 
 SEND_S = 0.2  # what a death costs to do again, at the most

@@ -25,9 +25,9 @@ from medray import stages
 from medray.errors import MedrayError, Reason
 from medray.image_settings import DecodeSettings
 from medray.pixels.second_decoder import own_environment
+from medray.samples.clock import running, stage
 from medray.samples.request import PAGE, UNDER_WAY, Place, Request
 from medray.samples.shared_memory import SharedMemory, take_memory
-from medray.samples.stages import running, stage
 from medray.samples.tables import InputKind, sample_table, to_graphs
 from medray.settings import Recipe
 

@@ -16,8 +16,8 @@ from medray.image_settings import DecodeSettings
 from medray.pixels.placement import Placement
 from medray.pixels.prepare import prepare_placed
 from medray.pixels.values import FrameValues, frame_values, with_pet_values
+from medray.samples.clock import running, stage
 from medray.samples.masks import RowMask, row_masks
-from medray.samples.stages import running, stage
 from medray.samples.tables import flat_lists, sample_table
 from medray.settings import Recipe
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from medray.errors import Reason
 from medray.image_settings import DecodeSettings
-from medray.samples.stages import Taken
+from medray.samples.clock import Taken
 from medray.settings import Recipe
 
 PAGE = 4096  # of each shared memory in front of the images; in the first one it names the frame under way

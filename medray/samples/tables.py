@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from medray import stages
-from medray.samples.stages import stage
+from medray.samples.clock import stage
 from medray.schema import OUTCOME
 from medray.settings import Recipe
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from medray.pipelines.progress import Watch
+from medray.pipelines.progress import Progress
 from tests.pipelines.test_tally import Hands, unit
 
 
@@ -22,7 +22,7 @@ def watched(hands, rows, *, total, pause, step=None):
             hands.now += pause
             yield row
 
-    list(Watch("score", clock=hands).over(coming(), total=total, step=step))
+    list(Progress("score", clock=hands).over(coming(), total=total, step=step))
 
 
 def test_lines_of_a_log_come_ever_more_rarely_and_about_forty_in_the_first_hour(capsys):
@@ -77,7 +77,7 @@ def test_a_terminal_has_a_bar_and_no_lines(monkeypatch, total):
 
 
 def test_every_row_is_passed_on_and_a_second_wave_goes_on_with_the_sums():
-    watch = Watch("index", clock=Hands())
+    watch = Progress("index", clock=Hands())
     rows = [unit(rows=number) for number in range(5)]
     assert list(watch.over(rows[:3], total=3)) == rows[:3]
     assert list(watch.over(rows[3:], total=2)) == rows[3:]
@@ -87,7 +87,7 @@ def test_every_row_is_passed_on_and_a_second_wave_goes_on_with_the_sums():
 
 def test_the_remaining_time_of_a_later_wave_is_at_its_own_pace():
     hands = Hands()
-    watch = Watch("index", clock=hands)
+    watch = Progress("index", clock=hands)
     for pause in (1, 50):
         for row in (unit(seconds=pause), unit(seconds=pause)):
             hands.now += pause

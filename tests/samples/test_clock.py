@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from medray.samples.stages import STAGES, Taken, UnitClock, running, stage, unit_clock
+from medray.samples.clock import STAGES, Taken, UnitClock, running, stage, unit_clock
 
 
 class Hands:
