@@ -47,7 +47,9 @@ class Tally:
         self.units, self.rows, self.bytes = self.units + 1, self.rows + row["rows"], self.bytes + row["bytes"]
         self.status.update({name: row[name] for name in ("ok", "skipped", "failed") if row[name]})
         self.reasons.update(dict(row["reasons"]))
-        for stage, seconds in row["stage_seconds"].items():
+        of_this_job = max(0.0, now - self.started - row["seconds"])  # Ray's workers serve one job after another
+        waited = min(row["stage_seconds"]["waiting"], of_this_job)
+        for stage, seconds in (row["stage_seconds"] | {"waiting": waited}).items():
             self.stage_seconds[stage] += seconds
         self._recent.append((now, self.rows))
         while len(self._recent) > 2 and self._recent[1][0] < now - RECENT_S:

@@ -43,10 +43,10 @@ def test_the_first_line_comes_after_fifteen_seconds_and_the_last_one_at_the_end(
 
 def test_a_line_says_rates_remaining_time_failures_and_the_bottleneck(capsys):
     rows = [unit(rows=10, failed=2, seconds=4, decode=3, waiting=1)] * 4
-    watched(Hands(), rows, total=12, pause=4)
+    watched(Hands(), [{"objects": 0}, *({**row, "objects": 1} for row in rows)], total=12, pause=4, step="objects")
     line = capsys.readouterr().err.splitlines()[-1]
     assert line == (
-        "score: 4/12 units (33%), 2.5 images/s now, 2.5/s overall, 0:32 left, 8 failed (corrupt_header 8), "
+        "score: 4/12 objects (33%), 2.5 images/s now, 2.5/s overall, 0:32 left, 8 failed (corrupt_header 8), "
         "most time: decode 60%"
     )
 

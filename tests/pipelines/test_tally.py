@@ -54,7 +54,7 @@ def test_one_unit_has_no_warm_rate_and_no_unit_has_no_rate_and_no_words():
 
 
 def test_shares_are_of_work_and_waiting_and_sum_to_one():
-    tally, _ = run((1, unit(seconds=4, decode=3, waiting=2)), (1, unit(seconds=4, decode=2, read=2, waiting=0)))
+    tally, _ = run((9, unit(seconds=4, decode=3, waiting=2)), (1, unit(seconds=4, decode=2, read=2, waiting=0)))
     assert tally.shares() == pytest.approx(
         {"waiting": 0.2, "read": 0.2, "decode": 0.5, "graph": 0, "forward": 0, "write": 0, "other": 0.1}
     )
@@ -63,7 +63,11 @@ def test_shares_are_of_work_and_waiting_and_sum_to_one():
 
 
 def test_workers_that_mostly_wait_are_what_holds_a_run_up():
-    assert run((1, unit(decode=4, waiting=40)))[0].bottleneck_in_words() == "waiting for work 91%"
+    assert run((50, unit(decode=4, waiting=40)))[0].bottleneck_in_words() == "waiting for work 91%"
+
+
+def test_what_a_worker_waited_before_the_job_began_is_not_the_jobs():
+    assert run((5, unit(seconds=4, waiting=300)))[0].stage_seconds["waiting"] == 1
 
 
 def test_the_rate_now_is_that_of_the_last_minute():
