@@ -150,12 +150,12 @@ def _belongs(rows: pa.Table, number: int, count: int) -> pa.ChunkedArray:
 
 
 def _finish(work: _Work, source: dict[str, Any]) -> dict[str, Any]:
-    """Remove what killed runs left, write the index, the sums and, last, the manifest."""
+    """Write the index, remove what killed runs left, write the sums and, last, the manifest."""
     out, counts = work.settings.out, Funnel()
     shards = storage.join(out, SHARDS)
-    sweep(shards, keep={shard_name(unit) for unit in work.units})
 
     def facts() -> dict[str, Any]:
+        sweep(shards, keep={line.split()[1] for line in work.sums})
         storage.write_bytes(storage.join(shards, SUMS), "".join(work.sums).encode())
         return {
             "archive": source["archive"],
