@@ -43,6 +43,7 @@ examples:
   medray report --predictions predictions --labels.file labels.csv --bundle run/bundles/seed-0 --out report
   medray train  --config settings.yaml --print_config      settings may come from a YAML file, flags go first
   medray doctor                                            what this machine can decode, reach and run
+  medray pack   --index index --out packed                 many small objects: shards, to be given as --source packed
   medray paths  --table predictions                        sample ids and the paths that they stand for
   medray volume --index index --out volumes                each series as NIfTI, for whoever checks medray
 """

@@ -138,6 +138,7 @@ class Reason(StrEnum):
     ACCESS_DENIED = "access_denied"
     READ_FAILED = "read_failed"
     CHANGED_SINCE_INDEX = "changed_since_index"
+    CHECKSUM_MISMATCH = "checksum_mismatch"  # a packed member whose bytes are not those that were packed
     INTERNAL = "internal"  # a defect of medray itself; the row's detail names the exception's type
 
 

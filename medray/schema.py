@@ -31,6 +31,7 @@ INDEX = pa.schema(
         _field("length", pa.int64(), "bytes at rest"),
         _field("compression", pa.string(), "deflate for compressed zip members, else null"),
         _field("etag", pa.string(), "the store's entity tag; for files size and modification time"),
+        _field("checksum", pa.string(), "of what `pack` wrote: crc32:… of a member, sha256:… of a shard; else null"),
         _field("format", pa.string(), "dicom, png, jpeg, tiff, tar, zip; null for anything else"),
         *OUTCOME,
         *KEYS,

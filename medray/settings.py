@@ -110,14 +110,19 @@ class IndexSettings:
 
 @dataclass(frozen=True)
 class PackSettings:
-    """Pack loose objects into tar shards, grouped by series, and write their index.
+    """Pack the objects of an index into tar shards and write an index of them, which stands for the old one.
+
+    Packed are DICOM of every kind (reports, plans and broken files too), PNG, JPEG and TIFF, series together and slices
+    in order. All else keeps its place. The archive is only read. Give OUT wherever an index is asked for; OUT/shards
+    holds tars for any reader (WebDataset) and SHA256SUMS for `sha256sum -c`. Each member is checked when it is read.
 
     Attributes:
         index: the index of the archive.
-        out: where shards and the new index go.
+        out: where shards and the new index go, outside of the archive. The same command again goes on where it stopped.
         key_file: file with the secret key of the hashed identifiers; none = $MEDRAY_KEY, else ~/.config/medray/key.
         paths: as in `index`, for the shards' own index.
-        shard_bytes: size a shard has about.
+        shard_bytes: a shard's size at the most. A series that fits in one is never split; an object that is larger is a
+            shard of its own.
         price_per_hour: what an hour of all machines of the job costs together, in any currency; the summary at the
             end then has the cost of 1,000 images.
         ray: where the job runs.

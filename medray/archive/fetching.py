@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from medray.archive.checksums import crc32
 from medray.archive.identity import unseal
 from medray.archive.sources import fetch, inflate
 from medray.errors import Reason, SampleError
@@ -16,6 +17,8 @@ Result = bytes | SampleError
 RUN_BYTES = 16 * 2**20
 GAP_BYTES = 64 * 2**10
 THREADS = 8
+AHEAD_BYTES = THREADS * RUN_BYTES
+READ_COLUMNS = ("object_id", "uri", "member", "offset", "length", "compression", "checksum")
 
 
 @dataclass(frozen=True)
@@ -43,23 +46,28 @@ def read_object(row: Row, key: bytes) -> bytes:
 def read_objects(rows: list[Row], key: bytes) -> Iterator[Result]:
     """The bytes of each row, in the rows' order; a SampleError in place of those that cannot be read.
 
-    At most eight reads are under way, so that about eight times 16 MiB (or eight loose objects) are held.
+    At most eight reads are under way, and of at most 128 MiB, or of one object that is larger. Bytes that are not those
+    that were packed are fetched once more, and then given up.
     """
     runs = list(_runs(rows, key))
     if len(runs) == 1:
         yield from _read_run(runs[0])
         return
     with ThreadPoolExecutor(THREADS, thread_name_prefix="medray-read") as pool:
-        waiting: deque[Future[list[Result]]] = deque()
+        waiting: deque[tuple[Future[list[Result]], int]] = deque()
+        ahead = 0
         try:
             for run in runs:
-                waiting.append(pool.submit(_read_run, run))
-                if len(waiting) >= THREADS:
-                    yield from waiting.popleft().result()
+                while waiting and (len(waiting) >= THREADS or ahead + run.length > AHEAD_BYTES):
+                    future, length = waiting.popleft()
+                    yield from future.result()
+                    ahead -= length
+                waiting.append((pool.submit(_read_run, run), run.length))
+                ahead += run.length
             while waiting:
-                yield from waiting.popleft().result()
+                yield from waiting.popleft()[0].result()
         finally:
-            for future in waiting:
+            for future, _ in waiting:
                 future.cancel()
 
 
@@ -98,16 +106,32 @@ def _read_run(run: _Run) -> list[Result]:
         return [error] * len(run.rows)
     if loose:
         return [data if len(data) == run.length else _changed(len(data), run.length)]
-    return [_member(row, data[row["offset"] - run.offset :][: row["length"]]) for row in run.rows]
+    starts = [row["offset"] - run.offset for row in run.rows]
+    return [_member(run, row, data[at : at + row["length"]]) for row, at in zip(run.rows, starts, strict=True)]
 
 
-def _member(row: Row, data: bytes) -> Result:
+def _member(run: _Run, row: Row, data: bytes) -> Result:
     if len(data) != row["length"]:
         return _changed(len(data), row["length"])
     try:
+        if row["checksum"] is not None and row["checksum"] != crc32(data):
+            data = _fetched_again(run, row)
         return inflate(data) if row["compression"] == "deflate" else data
     except SampleError as error:
         return error
+
+
+def _fetched_again(run: _Run, row: Row) -> bytes:
+    """The member whose checksum is wrong, fetched alone.
+
+    Raises:
+        SampleError: checksum_mismatch; its detail names the shard, whose name is medray's own.
+    """
+    data = fetch(run.uri, row["offset"], row["length"])
+    if (found := crc32(data)) != row["checksum"]:
+        shard = run.uri.rpartition("/")[2]
+        raise SampleError(Reason.CHECKSUM_MISMATCH, f"{shard} at {row['offset']}: {found}, packed {row['checksum']}")
+    return data
 
 
 def _changed(found: int, expected: int) -> SampleError:

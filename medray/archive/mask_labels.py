@@ -11,7 +11,7 @@ from medray.label_settings import LabelSettings
 
 MASKED = "masked"
 """The label of every image that has a mask: paths of masks may name patients, and no table holds them."""
-PLACE = ("uri", "member", "offset", "length", "compression", "etag", "format", "status", "reason")
+PLACE = ("uri", "member", "offset", "length", "compression", "checksum", "etag", "format", "status", "reason")
 """Columns of the index that say where an object's bytes are and what is known of them."""
 COLUMNS = ["object_id", *PLACE]
 

@@ -21,7 +21,7 @@ from medray.pixels.nifti import nifti_bytes, same_grid
 from medray.pixels.volume import Volume, build_volumes, regular_parts
 from medray.schema import VOLUMES
 
-PLACES = ["uri", "member", "offset", "length", "compression", "series_key", "format", "status"]
+PLACES = ["uri", "member", "offset", "length", "compression", "checksum", "series_key", "format", "status"]
 
 Row = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """A large index in waves of units: one is worked on while the next is cut, and memory does not grow with the index."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice, repeat
 
@@ -8,14 +8,18 @@ import pyarrow as pa
 
 from medray import storage
 from medray.pipelines.units import PLAN, PlannedUnit, plan_uri, read_plan_file, write_plan_file
-from medray.samples.units import cut_units
+from medray.samples.units import Unit, cut_units
 
 SLICE_ROWS = 131_072  # of the index: cut in a second, and a few hundred megabytes
 SLICES_A_WAVE = (1, 4)  # of the first waves, so that work starts at once; each starts its actors anew
 SLICES_OF_LATER_WAVES = 8
 
+Cut = Callable[[pa.Table, int], Iterable[Unit]]
 
-def planned_waves(out: str, slices: Iterable[pa.Table], unit_bytes: int) -> Iterator[list[PlannedUnit]]:
+
+def planned_waves(
+    out: str, slices: Iterable[pa.Table], unit_bytes: int, cut: Cut = cut_units
+) -> Iterator[list[PlannedUnit]]:
     """The units of an index, a wave at a time; the next wave is cut in a thread while this one is worked on.
 
     A slice is cut once and kept as a file of the plan: another run of the job works on the same units, also on another
@@ -25,8 +29,9 @@ def planned_waves(out: str, slices: Iterable[pa.Table], unit_bytes: int) -> Iter
         out: the job's folder.
         slices: rows of the index, in its order, the same ones in each run.
         unit_bytes: bound of a unit.
+        cut: rows and that bound to units.
     """
-    waves = _waves(_planned_slices(out, slices, unit_bytes))
+    waves = _waves(_planned_slices(out, slices, unit_bytes, cut))
     with ThreadPoolExecutor(1, thread_name_prefix="medray-plan") as thread:
         coming = thread.submit(next, waves, None)
         while (wave := coming.result()) is not None:
@@ -42,12 +47,12 @@ def _waves(slices: Iterator[list[PlannedUnit]]) -> Iterator[list[PlannedUnit]]:
         yield [unit for units in taken for unit in units]
 
 
-def _planned_slices(out: str, slices: Iterable[pa.Table], unit_bytes: int) -> Iterator[list[PlannedUnit]]:
+def _planned_slices(out: str, slices: Iterable[pa.Table], unit_bytes: int, cut: Cut) -> Iterator[list[PlannedUnit]]:
     kept = set(storage.names(storage.join(out, PLAN)))
     for number, rows in enumerate(slices):
         if plan_uri("", number).rpartition("/")[2] in kept:
             yield read_plan_file(out, number)
         elif rows.num_rows:
-            yield write_plan_file(out, number, list(cut_units(rows, unit_bytes)))
+            yield write_plan_file(out, number, list(cut(rows, unit_bytes)))
         else:
             yield []

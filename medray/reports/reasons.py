@@ -105,6 +105,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "`medray retry OUT --reason read_failed` tries these again, and nothing else.",
     ),
     Reason.CHANGED_SINCE_INDEX: ("It was overwritten after it was indexed.", "Index the archive again."),
+    Reason.CHECKSUM_MISMATCH: (
+        "Its bytes in the shard that the detail names are not those that were packed, also when read again.",
+        "Restore that shard (`sha256sum -c SHA256SUMS` beside it names each broken one), or delete it and pack again.",
+    ),
     Reason.INTERNAL: ("A defect of medray itself.", "Please report it; its detail names the exception."),
 }
 

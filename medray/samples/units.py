@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -39,31 +38,29 @@ def in_reading_order(index: pa.Table) -> pa.Table:
     return index.append_column("group", group).sort_by(ORDER).drop_columns(["group"])
 
 
-def cut_units(
-    index: pa.Table, unit_bytes: int, max_rows: int = 1024, *, size: Literal["decoded", "length"] = "decoded"
-) -> Iterator[Unit]:
+def cut_units(index: pa.Table, unit_bytes: int, max_rows: int = 1024) -> Iterator[Unit]:
     """Cut an index into units of at most `unit_bytes` and `max_rows` objects.
 
     A unit's id is a hash of its objects and their entity tags: the same archive gives the same units on any machine.
 
     Args:
         index: rows of an index.
-        unit_bytes: the bound; a larger object is a unit of its own.
+        unit_bytes: the bound of their pixels in memory; a larger object is a unit of its own.
         max_rows: objects at the most.
-        size: what is bounded, pixels in memory or bytes at rest.
     """
     index = in_reading_order(index)
-    sizes = decoded_bytes(index) if size == "decoded" else pc.fill_null(index["length"], 0).to_numpy()
+    sizes = decoded_bytes(index)
     ids, etags = index["object_id"].to_pylist(), index["etag"].to_pylist()
     start, held = 0, 0.0
     for row, added in enumerate(sizes):
         if row > start and (held + added > unit_bytes or row - start >= max_rows):
-            yield Unit(_unit_id(ids[start:row], etags[start:row]), index.slice(start, row - start))
+            yield Unit(unit_id(ids[start:row], etags[start:row]), index.slice(start, row - start))
             start, held = row, 0.0
         held += added
     if len(sizes) > start:
-        yield Unit(_unit_id(ids[start:], etags[start:]), index.slice(start))
+        yield Unit(unit_id(ids[start:], etags[start:]), index.slice(start))
 
 
-def _unit_id(ids: list[str], etags: list[str | None]) -> str:
+def unit_id(ids: list[str], etags: list[str | None]) -> str:
+    """16 hexadecimal digits of objects and their entity tags."""
     return hashlib.sha256(repr((ids, etags)).encode()).hexdigest()[:16]

@@ -101,8 +101,3 @@ def test_an_object_without_a_readable_header_counts_with_its_stored_length():
 def test_a_header_that_claims_the_impossible_is_a_unit_of_its_own():
     index = pa.concat_tables([index_of(3), index_of(1, rows=2**31 - 1, columns=2**31 - 1, object_id="ffff")])
     assert ["ffff"] in [names for _, names in cut(index, unit_bytes=10**6)]
-
-
-def test_packing_bounds_the_bytes_at_rest():
-    for unit in cut_units(index_of(60), 1500, size="length"):
-        assert unit.rows.num_rows == 1 or sum(unit.rows["length"].to_pylist()) <= 1500
