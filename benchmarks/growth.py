@@ -38,7 +38,7 @@ def one(work: Path, count: int) -> dict[str, Any]:
         spilled = [line for line in memory_summary(address, stats_only=True).splitlines() if "pilled" in line]
     return {
         "samples": count,
-        "images_per_s": manifest["work"]["warm_images_per_s"],
+        "images_per_s": manifest["run"]["warm_images_per_s"],
         "driver_mb": round(peaks.driver),
         "worker_mb": round(max(peaks.workers.values())),
         "decoder_mb": round(max(peaks.decoders.values())),

@@ -13,7 +13,7 @@ from medray import stages, storage, tables
 from medray.image_settings import DecodeSettings
 from medray.pipelines.cluster import cpus, gpus
 from medray.pipelines.setups import record_setup
-from medray.pipelines.units import PlannedUnit, WithoutText, ledger_row, on_actors, unit_dataset, unit_of
+from medray.pipelines.units import HALF, PlannedUnit, WithoutText, ledger_row, on_actors, unit_dataset, unit_of
 from medray.pipelines.warmth import with_loads
 from medray.pipelines.watch import UnitWatch, Watched, is_taken_apart
 from medray.pipelines.watchdog import watched_ledger
@@ -27,7 +27,6 @@ from medray.scoring.wanted import wanted_samples
 from medray.scoring.warm import WarmModels, tables_of
 from medray.settings import ScoreSettings
 
-HALF = 0.5  # the share of a CPU that a read task asks for, and a model actor: with less left, neither ever starts
 PREPARED = "prepared-"  # columns of a block, one an input of the plan
 
 Answers = list[tuple[Output, pa.Table]]
@@ -138,7 +137,7 @@ def run_units(
 
 
 def _two_stages(todo: list[PlannedUnit], worker: tuple[UnitWatch, type[Scorer], Any], actors: int) -> Any:
-    """Tasks that prepare units, and model actors behind them."""
+    """Tasks that prepare units, and model actors behind them: with less than half a CPU left, no task would start."""
     watch, _, (settings, plan, key) = worker
     bounds = watch.for_ray(len(todo))
     preparer = UnitPreparer(plan.inputs, key, settings.decode, watch)

@@ -26,6 +26,7 @@ from medray.settings import RaySettings
 
 PLAN = "_plan"
 UNIT_IDS = "units"  # what the schema of a plan file calls the ids of its units
+HALF = 0.5  # the share of a CPU that an actor asks for: where a node is lost, its actors find room on the others
 QUEUED = 4  # blocks that wait at an actor: Ray Data's loop looks for finished tasks every 0.1 s, and none stands idle
 UNITS_AN_ACTOR = 2  # starting an actor takes several seconds of a CPU: as long as two units
 BLOCKS_AN_ACTOR = 64  # a block is 44 kB and 3 ms of the driver; with more units than that, a block names several
@@ -196,7 +197,7 @@ def on_actors(
         batch_size=1,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=QUEUED),
-        num_cpus=1,
+        num_cpus=HALF,
         num_gpus=1 if gpu else 0,
         max_restarts=settings.max_retries,
         max_task_retries=settings.max_retries,

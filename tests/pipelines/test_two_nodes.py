@@ -1,0 +1,50 @@
+"""Two nodes: the work spreads over both, and a node that is killed in the middle costs no row."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from medray import tables
+from medray.pipelines.verify import verify
+from tests.pipelines.test_kill import IMAGES, work  # noqa: F401 (a fixture)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def on_two_nodes(work, out, *kill):  # noqa: F811
+    command = [sys.executable, "-m", "tests.pipelines.two_nodes", str(work / "index"), str(work / "bundle"), str(out)]
+    done = subprocess.run([*command, *kill], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def rows_of(out):
+    return tables.read_table(str(out)).sort_by("sample_id").to_pylist()
+
+
+@pytest.fixture(scope="module")
+def spread(work, tmp_path_factory):  # noqa: F811
+    out = tmp_path_factory.mktemp("nodes") / "spread"
+    return on_two_nodes(work, out), out
+
+
+def test_the_work_spreads_over_both_nodes(spread):
+    seen, out = spread
+    assert seen["first"] >= 1 and seen["second"] >= 1 and not seen["killed"]
+    assert verify(str(out))["ok"] == IMAGES
+    assert tables.read_manifest(str(out))["actors"] == 2
+
+
+def test_a_node_that_is_killed_in_the_middle_costs_no_row_and_doubles_none(spread, work, tmp_path):  # noqa: F811
+    seen = on_two_nodes(work, tmp_path / "killed", "kill")
+    assert seen["killed"] and seen["second"] >= 1
+    assert verify(str(tmp_path / "killed")) == {
+        "objects": IMAGES,
+        "rows": IMAGES,
+        "ok": IMAGES,
+        "failed": 0,
+        "skipped": 0,
+    }
+    assert rows_of(tmp_path / "killed") == rows_of(spread[1])
