@@ -18,7 +18,7 @@ from tests.faulty_proxy import FaultyProxy
 from tests.pipelines import road
 from tests.pipelines.processes import Driver, ray_apart
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 AWAY_S = {"gateway stopped": 20, "gateway killed": 60, "disk stopped": 20}
 
 
