@@ -22,7 +22,7 @@ from medray.archive.identity import load_key
 from medray.graphs.features import edge_feature_names, node_feature_names
 from medray.image_settings import GraphRecipe
 from medray.models.catalog import build_model, model_family
-from medray.pipelines.score import Scorer
+from medray.pipelines.scorer import Scorer
 from medray.pipelines.units import PlannedUnit, write_plan
 from medray.pipelines.verify import to_score
 from medray.samples.units import cut_units

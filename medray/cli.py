@@ -49,8 +49,8 @@ examples:
 """
 FAILED, USAGE, TOO_MANY_FAILED, DIFFERENT = 1, 2, 3, 4
 CODES = {TooManyFailedError: TOO_MANY_FAILED, DifferentError: DIFFERENT}
-REPEATED = {"score": ("--bundle",), "retry": ("--reason",)}
-"""What may be given several times."""
+REPEATED = ("--bundle", "--reason")
+"""What may be given several times; `--reason` is a list also where it is given once."""
 POSITIONAL = {"retry": ("predictions",), "replay": ("predictions", "sample")}
 """What may stand first, without its flag."""
 
@@ -103,8 +103,8 @@ def _as_flags(verb: str, arguments: list[str]) -> list[str]:
     found = [f"--{name}={value}" for name, value in zip(names, leading, strict=False)]
     for argument in arguments[len(leading) :]:
         name, equals, value = argument.partition("=")
-        again = name in REPEATED.get(verb, ()) and any(known.partition("=")[0] == name for known in found)
-        found.append(f"{name}+{equals}{value}" if again else argument)
+        again = name == "--reason" or any(known.partition("=")[0] == name for known in found)
+        found.append(f"{name}+{equals}{value}" if again and name in REPEATED else argument)
     return found
 
 

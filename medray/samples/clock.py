@@ -7,7 +7,7 @@ nothing is measured then.
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -97,20 +97,27 @@ def stage(name: Stage) -> Iterator[None]:
         clock.switch(former)
 
 
-@contextmanager
-def unit_clock(job: str, clock: Callable[[], float] = time.monotonic) -> Iterator[UnitClock]:
-    """The block works on one unit of a job; its clock.
+class unit_clock(ContextDecorator):  # noqa: N801 (used as a decorator, like `contextmanager`'s)
+    """The block, or the decorated function, works on one unit of a job; gives its clock.
 
     `waiting` is the time since this process ended its last unit of the same job, 0 for its first one: that a worker
     starts is no waiting for work.
     """
-    unit = UnitClock(clock)
-    unit.seconds["waiting"] = unit.began - _free_since.pop(job, unit.began)
-    token = _under_way.set(unit)
-    try:
-        yield unit
-    finally:
-        unit.switch("other")
-        _under_way.reset(token)
+
+    def __init__(self, job: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.job, self.clock = job, clock
+
+    def _recreate_cm(self) -> "unit_clock":
+        return unit_clock(self.job, self.clock)  # a call within a call has a clock of its own
+
+    def __enter__(self) -> UnitClock:
+        self.unit = UnitClock(self.clock)
+        self.unit.seconds["waiting"] = self.unit.began - _free_since.pop(self.job, self.unit.began)
+        self.token = _under_way.set(self.unit)
+        return self.unit
+
+    def __exit__(self, *_: object) -> None:
+        self.unit.switch("other")
+        _under_way.reset(self.token)
         _free_since.clear()
-        _free_since[job] = clock()
+        _free_since[self.job] = self.clock()

@@ -21,8 +21,9 @@ def run_units(todo, settings, plan, key) -> Iterator[dict[str, Any]]:
         yield from scorer(pa.Table.from_pylist([vars(unit)])).to_pylist()
 
 
-def on_actors(units, worker, arguments, **_) -> list[dict[str, Any]]:
-    """As `units.on_actors`, with one actor; its ledger rows."""
+def on_actors(units, _, watched, **__) -> list[dict[str, Any]]:
+    """As `units.on_actors` with one watched actor, without the watch; its ledger rows."""
+    _, worker, arguments = watched
     actor = worker(*arguments)
     return [row for unit in units for row in actor(pa.Table.from_pylist([vars(unit)])).to_pylist()]
 
@@ -38,6 +39,7 @@ def without_ray() -> Iterator[None]:
         read_all = lambda units, read, **_: [row for unit in units for row in read(unit).to_pylist()]  # noqa: E731
         patch.setattr(index_room, "unit_dataset", read_all)
         patch.setattr(explain_room, "on_actors", on_actors)
-        for room in (index_room, explain_room):
-            patch.setattr(room, "ledger_of", lambda rows, _: iter(rows))
+        patch.setattr(index_room, "ledger_of", lambda rows, _: iter(rows))
+        patch.setattr(explain_room, "watched_ledger", lambda rows, *_: iter(rows))
+        patch.setattr(explain_room, "cpus", lambda: 1)
         yield

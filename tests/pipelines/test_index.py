@@ -108,8 +108,8 @@ def test_an_interrupted_run_goes_on_from_its_parts(settings, monkeypatch):
     assert len(tables.finished_parts(settings.out)) == 3
     lost = sorted(tables.finished_parts(settings.out))[0]
     storage.delete(tables.part_uri(settings.out, lost))
-    done, over = [], room.Watch.over
-    monkeypatch.setattr(room.Watch, "over", lambda *given, **more: done.extend(over(*given, **more)) or done)
+    done, over = [], room.Progress.over
+    monkeypatch.setattr(room.Progress, "over", lambda *given, **more: done.extend(over(*given, **more)) or done)
     assert index(settings)["rows"] == len(_rows(settings))
     assert [unit["unit_id"] for unit in done] == [lost]
 

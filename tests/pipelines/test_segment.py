@@ -179,7 +179,7 @@ def test_labels_that_are_no_masks_or_of_other_classes_are_refused(predictions, l
 
 def test_what_a_task_does_not_have_is_refused_before_any_work(discs, segmented, trained, masking, tmp_path):
     source, bundle = str(discs / "index"), str(segmented / SEED_0)
-    with pytest.raises(SettingsError, match="this bundle segments"):
+    with pytest.raises(SettingsError, match="a bundle here segments"):
         score(ScoreSettings(source, str(tmp_path / "out"), bundle, explain="top"))
     with pytest.raises(SettingsError, match="--probabilities is of masks"):
         score(ScoreSettings(source, str(tmp_path / "out"), str(trained / SEED_0), probabilities=True))

@@ -1,21 +1,19 @@
 """The driver of a scoring stopped at each fault point: the same command again ends as if nothing had been (no Ray)."""
 
-import contextlib
 from collections import Counter
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 import torch
 
 from benchmarks.phantoms import make_phantom_archive
 from medray import faults, storage, tables
 from medray.models.catalog import build_model
-from medray.pipelines import index as index_room
 from medray.pipelines import score as score_room
 from medray.samples.isolated import end_decoding_process
 from medray.settings import RaySettings, Recipe, ScoreSettings
 from medray.training.bundle import Bundle, save_bundle
+from tests.pipelines.here import without_ray
 
 UNITS = 6
 
@@ -23,21 +21,7 @@ UNITS = 6
 @pytest.fixture(scope="module", autouse=True)
 def in_this_process():
     """Units are done one after the other, here."""
-
-    def scored(dataset, stage, watch):
-        todo, (_, worker, arguments) = dataset
-        scorer = worker(*arguments)
-        for unit in todo:
-            yield scorer(pa.Table.from_pylist([vars(unit)])).to_pylist()[0] | {"died": 0}
-
-    with pytest.MonkeyPatch.context() as patch:
-        for room in (index_room, score_room):
-            patch.setattr(room, "cluster", lambda settings: contextlib.nullcontext())
-        patch.setattr(index_room, "unit_dataset", lambda todo, reader, **_: map(reader, todo))
-        patch.setattr(index_room, "ledger_of", lambda dataset, stage: (row for t in dataset for row in t.to_pylist()))
-        patch.setattr(score_room, "cpus", lambda: 1)
-        patch.setattr(score_room, "on_actors", lambda todo, _, arguments, **__: (todo, arguments))
-        patch.setattr(score_room, "watched_ledger", scored)
+    with without_ray():
         yield
     end_decoding_process()
 

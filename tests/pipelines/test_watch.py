@@ -37,7 +37,7 @@ class Fragile:
 
 
 def test_a_dying_and_a_stalled_unit_are_started_again_with_their_deaths_counted_and_no_other_is(ray_local, tmp_path):
-    units = [PlannedUnit(f"{number:04d}", "plan.parquet", number) for number in range(8)]
+    units = [PlannedUnit(f"{number:04d}", "plan.parquet", number, 1) for number in range(8)]
     watch = UnitWatch(RaySettings(stalled_s=1.0))
     with cluster(RaySettings()):  # the one that runs already
         dataset = on_actors(units, Watched, (watch, Fragile, (str(tmp_path),)), actors=1, settings=watch.for_ray(8))
