@@ -15,6 +15,7 @@ from medray.pipelines.units import ledger_of
 from medray.pipelines.watch import UnitWatch
 
 LOOK_S = 5.0
+INTERRUPTION = signal.SIGUSR2  # SIGINT is ignored where a shell runs a job in the background
 State = tuple[str, str, int, str, int]
 """Worker, role/unit, tries, stage and number of a heartbeat."""
 CURE = "Finished units are kept: run the same command again."
@@ -94,7 +95,7 @@ class Watchdog(threading.Thread):
                 say(line)
             if verdict := self.standstill.verdict(time.monotonic()):
                 self.ended = verdict
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), INTERRUPTION)
                 return
 
 
@@ -105,6 +106,7 @@ def watched_ledger(dataset: Any, stage: str, watch: UnitWatch) -> Iterator[dict[
         MedrayError: as `ledger_of`, or nothing got on for `no_progress_s`.
     """
     dog = Watchdog(watch, stage)
+    former = signal.signal(INTERRUPTION, signal.default_int_handler)  # which raises KeyboardInterrupt
     dog.start()
     try:
         for row in ledger_of(dataset, stage):
@@ -117,4 +119,5 @@ def watched_ledger(dataset: Any, stage: str, watch: UnitWatch) -> Iterator[dict[
     finally:
         dog.done.set()
         dog.join()
+        signal.signal(INTERRUPTION, former)
     watch.forget()

@@ -180,7 +180,8 @@ def test_the_bundle_is_found_where_it_lay_or_named_with_the_cure(own, scoring_dr
     sample = _ok(out)[0]
     shutil.copytree(scoring_drawn("").bundle, tmp_path / "moved")
     manifest = tables.read_manifest(out)
-    (tmp_path / "out" / tables.MANIFEST).write_text(json.dumps(manifest | {"bundle": str(tmp_path / "nowhere")}))
+    elsewhere = {"scored_with": manifest["scored_with"] | {"bundle": [str(tmp_path / "nowhere")]}}
+    (tmp_path / "out" / tables.MANIFEST).write_text(json.dumps(manifest | elsewhere))
     with pytest.raises(BundleError, match=f"not where it lay when it scored: .*Give --bundle .*{manifest['model_id']}"):
         replay(ReplaySettings(out, sample, str(tmp_path)))
     replay(ReplaySettings(out, sample, str(tmp_path), bundle=str(tmp_path / "moved")))

@@ -33,7 +33,7 @@ class Fragile:
             os._exit(1)
         if unit == "0005" and died < 1:
             time.sleep(600)
-        return pa.table({"unit_id": [unit]})
+        return pa.table({"unit_id": [unit], "died": [0]})
 
 
 def test_a_dying_and_a_stalled_unit_are_started_again_with_their_deaths_counted_and_no_other_is(ray_local, tmp_path):
