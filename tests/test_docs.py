@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from docs.make_comparison import PAGE as COMPARISON
+from docs.make_comparison import page as comparison_page
 from docs.make_tables import DECODERS, PAGE, decoders_page, page
 from medray.cli import VERBS
 from medray.models.catalog import MODELS
@@ -77,3 +79,7 @@ def test_the_pictures_can_be_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["", str(tmp_path / "missing"), str(tmp_path / "out")])
     with pytest.raises(SystemExit, match="No such file.*Give an image and a folder"):
         make_pictures.main()
+
+
+def test_the_page_of_the_comparison_is_made_from_the_results():
+    assert COMPARISON.read_text() == comparison_page(), "run: python docs/make_comparison.py"
