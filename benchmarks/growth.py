@@ -16,8 +16,8 @@ from typing import Any
 from benchmarks.generated_index import repeat_index
 from benchmarks.memory import watching
 from benchmarks.results_writer import write_result
-from benchmarks.road import ROOT, medray, work_folder
-from benchmarks.score import SHARES, lay_out, write_bundle
+from benchmarks.road import ROOT, work_folder
+from benchmarks.score import SHARES, lay_out_road
 
 COUNTS = (1_000, 10_000, 100_000)
 
@@ -52,9 +52,7 @@ def main() -> None:
         print(json.dumps(one(Path(sys.argv[2]), int(sys.argv[3]))), flush=True)
         return
     work, counts = work_folder("growth"), tuple(map(int, sys.argv[1:])) or COUNTS
-    archive = lay_out(work)
-    medray("index", archive=archive, out=work / "index")
-    write_bundle(work / "bundles", "cnn")
+    lay_out_road(work)
     found = []
     for count in counts:
         repeat_index(work / "index", work / f"index-{count}", count, SHARES)

@@ -15,8 +15,8 @@ from typing import Any
 from benchmarks.generated_index import repeat_index
 from benchmarks.memory import watching
 from benchmarks.results_writer import write_result
-from benchmarks.road import ROOT, medray, work_folder
-from benchmarks.score import SHARES, lay_out, write_bundle
+from benchmarks.road import ROOT, work_folder
+from benchmarks.score import SHARES, lay_out_road
 from medray import tables
 
 ROWS = (10**6, 10**7)
@@ -48,9 +48,7 @@ def first_unit(work: Path, rows: int) -> dict[str, Any]:
 def main() -> None:
     """Each size in turn."""
     work, sizes = work_folder("index-scale"), tuple(map(int, sys.argv[1:])) or ROWS
-    archive = lay_out(work)
-    medray("index", archive=archive, out=work / "index")
-    write_bundle(work / "bundles", "cnn")
+    lay_out_road(work)
     found = []
     for rows in sizes:
         repeat_index(work / "index", work / f"index-{rows}", rows, SHARES)

@@ -22,21 +22,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
+from benchmarks.drawn_bundle import drawn_bundle
 from benchmarks.generated_index import repeat_index
 from benchmarks.results_writer import write_result
 from benchmarks.road import ROOT, data_folder, medray, real_archive, work_folder
 from medray import tables
-from medray.graphs.features import edge_feature_names, node_feature_names
-from medray.models.catalog import build_model, model_family
 from medray.settings import Recipe
-from medray.training.bundle import Bundle, save_bundle
 
 SIDE = 128
 SHARES = {"CT": 0.60, "": 0.38, "CR": 0.02}
-CLASSES = ("no", "yes")
 PEERS = ("kernels", "kernels_all", "dataloader", "monai", "ray_data")
 SHARE_OF = {"kernels": 0.05, "kernels_all": 0.05, "dataloader": 0.3, "monai": 0.15, "ray_data": 0.3}
 """Of the frames: enough to be steady."""
@@ -55,18 +51,10 @@ def lay_out(folder: Path) -> Path:
     return archive
 
 
-def write_bundle(folder: Path, name: str) -> Path:
-    """A bundle of a model with weights as they were drawn."""
-    recipe, family = Recipe(size=SIDE), model_family(name)
-    nodes, edges = len(node_feature_names(recipe.graph)), len(edge_feature_names(recipe.graph))
-    graph = family.input_kind != "image"
-    options = family.options_for(recipe)
-    torch.manual_seed(0)
-    model = build_model(name, num_classes=2, in_channels=1, node_features=nodes, edge_features=edges, options=options)
-    features = (nodes, edges) if graph else (0, 0)
-    bundle = Bundle(name, options, family.input_kind, 1, *features, CLASSES, recipe, seed=0)
-    save_bundle(str(folder / name), bundle, model)
-    return folder / name
+def lay_out_road(work: Path) -> None:
+    """The archive, its index, and a bundle of the small CNN."""
+    medray("index", archive=lay_out(work), out=work / "index")
+    drawn_bundle(work / "bundles" / "cnn", "cnn", Recipe(size=SIDE))
 
 
 def marginal(seconds: dict[int, float]) -> float:
@@ -100,7 +88,8 @@ def medray_rates(work: Path, bundle: Path, counts: tuple[int, int]) -> dict[str,
 def compare(name: str, work: Path, frames: int) -> dict[str, Any]:
     """One model: every rate, and the ratios."""
     counts = int(frames * SHORT), frames
-    bundle = write_bundle(work / f"bundles-{time.time_ns()}", name)
+    bundle = work / f"bundles-{time.time_ns()}" / name
+    drawn_bundle(bundle, name, Recipe(size=SIDE))
     index = work / f"index-{frames}"
     rates = {peer: peer_rate(peer, index, bundle, int(SHARE_OF[peer] * frames)) for peer in PEERS}
     found: dict[str, Any] = {**medray_rates(work, bundle, counts), "peers_images_per_s": rates}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.drawn_bundle import drawn_bundle
 from medray import cli, storage, tables
 from medray.errors import OutputError
 from medray.image_settings import GraphRecipe
@@ -15,7 +16,6 @@ from medray.pipelines.score import score
 from medray.pipelines.verify import verify
 from medray.settings import Recipe
 from tests.pipelines import road
-from tests.scoring.bundles import drawn_bundle
 
 SIDE_BY_SIDE = {"ensemble": "mean", "aggregate": "mean", "actors": 2}
 

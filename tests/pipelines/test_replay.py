@@ -7,6 +7,7 @@ import shutil
 import pyarrow as pa
 import pytest
 
+from benchmarks.drawn_bundle import drawn_bundle
 from medray import cli, storage, tables
 from medray.errors import BundleError, DifferentError, OutputError, SettingsError
 from medray.pipelines import replay as room
@@ -16,7 +17,7 @@ from medray.pipelines.score import score
 from medray.pipelines.stored import stored_row
 from medray.replay_settings import ReplaySettings
 from medray.settings import IndexSettings, RaySettings
-from tests.pipelines.bundles import drawn_bundle, drawn_scoring
+from tests.pipelines.bundles import RECIPE, drawn_scoring
 from tests.pipelines.here import without_ray
 
 MODELS = [("cnn", "classify"), ("gatedgcn", "classify"), ("resnet18", "classify"), ("hybrid", "classify")]
@@ -67,11 +68,8 @@ def predictions(request, scoring_drawn, tmp_path_factory):
     name, task = request.param
     folder = tmp_path_factory.mktemp(name)
     more = {"probabilities": True} if task == "segment" else {}
-    score(
-        scoring_drawn(
-            folder / "out", bundle=drawn_bundle(folder / "bundle", name, task), batch_size=BATCH, ray=ONE_UNIT, **more
-        )
-    )
+    drawn_bundle(folder / "bundle", name, RECIPE, task=task, classes=("no", "yes"))
+    score(scoring_drawn(folder / "out", bundle=str(folder / "bundle"), batch_size=BATCH, ray=ONE_UNIT, **more))
     return folder / "out"
 
 
@@ -185,9 +183,9 @@ def test_the_bundle_is_found_where_it_lay_or_named_with_the_cure(own, scoring_dr
     with pytest.raises(BundleError, match=f"not where it lay when it scored: .*Give --bundle .*{manifest['model_id']}"):
         replay(ReplaySettings(out, sample, str(tmp_path)))
     replay(ReplaySettings(out, sample, str(tmp_path), bundle=str(tmp_path / "moved")))
-    other = drawn_bundle(tmp_path / "other", "deepsets")
+    drawn_bundle(tmp_path / "other", "deepsets", RECIPE)
     with pytest.raises(BundleError, match="the predictions are of another"):
-        replay(ReplaySettings(out, sample, str(tmp_path), bundle=other))
+        replay(ReplaySettings(out, sample, str(tmp_path), bundle=str(tmp_path / "other")))
 
 
 def test_what_is_no_sample_or_no_predictions_or_of_another_key_is_refused(scored, indexed, tmp_path, monkeypatch):

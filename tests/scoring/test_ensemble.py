@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from benchmarks.drawn_bundle import drawn_bundle
 from medray.errors import BundleError
 from medray.image_settings import DecodeSettings, GraphRecipe, StepRecipe
 from medray.samples.collate import collate
@@ -22,7 +23,6 @@ from medray.training.bundle import load_bundle
 from medray.training.task import Classify
 from tests.archive.makers import KEY, dicom_bytes
 from tests.samples.test_prepare import _noise, _unit
-from tests.scoring.bundles import drawn_bundle
 
 IMAGE = Recipe(size=24)
 GRAPH = Recipe(size=32, graph=GraphRecipe(regions=16))

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.drawn_bundle import drawn_bundle
 from medray.errors import SettingsError
 from medray.image_settings import GraphRecipe
 from medray.scoring.plan import mean_threshold, plan_scoring
 from medray.settings import Recipe, ScoreSettings
-from tests.scoring.bundles import drawn_bundle
 
 GRAPH = Recipe(size=16, graph=GraphRecipe(regions=12))
 

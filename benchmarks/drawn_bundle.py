@@ -1,6 +1,7 @@
-"""Bundles with weights as they were drawn: small ones of any family, recipe and classes."""
+"""Bundles with weights as they were drawn, of any family: what a model answers matters less than that it answers."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,14 +13,15 @@ from medray.training.bundle import Bundle, save_bundle
 CLASSES = ("clear", "nodule")
 
 
-def drawn_bundle(folder: Path, model: str, recipe: Recipe, seed: int = 0, **more) -> Bundle:
-    """Save a bundle in a folder; the bundle as it was saved."""
+def drawn_bundle(folder: Path, model: str, recipe: Recipe, seed: int = 0, **more: Any) -> Bundle:
+    """Save a bundle in a folder; the bundle as it was saved. `more` are attributes of it, such as `classes`."""
     torch.manual_seed(seed)
     kind = model_family(model).input_kind
     graph = kind != "image"
     widths = (len(node_feature_names(recipe.graph)) * graph, len(edge_feature_names(recipe.graph)) * graph)
     options = model_family(model).options_for(recipe)
-    bundle = Bundle(model, options, kind, 1, *widths, **{"classes": CLASSES, "recipe": recipe, "seed": seed} | more)
+    attributes: dict[str, Any] = {"classes": CLASSES, "recipe": recipe, "seed": seed, **more}
+    bundle = Bundle(model, options, kind, 1, *widths, **attributes)
     network = build_model(
         model,
         num_classes=len(bundle.classes),
