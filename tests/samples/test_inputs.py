@@ -16,7 +16,7 @@ from medray.samples.prepare import images_of, prepared_frames
 from medray.samples.tables import image_batch, usable
 from medray.settings import Recipe
 from tests.archive.makers import KEY, dicom_bytes
-from tests.samples.test_prepare import _noise, _unit
+from tests.samples.test_prepare import _damaged_unit, _noise, _unit
 
 DECODE = DecodeSettings()
 SMALL = Recipe(size=24)
@@ -38,9 +38,7 @@ def no_process_is_left():
 
 @pytest.fixture
 def rows(tmp_path):
-    """Three frames of one object, a broken object, and one frame of another."""
-    good = dicom_bytes(_noise(3, 20, 24))
-    return _unit(tmp_path, a=good, b=good[:-200], c=dicom_bytes(_noise(30, 9)))
+    return _damaged_unit(tmp_path)
 
 
 def test_each_input_is_exactly_what_it_would_be_alone(rows):

@@ -32,6 +32,12 @@ def _unit(folder, **contents):
     return rows_to_table([row for s in storage.list_objects(str(folder)) for row in index_object(s, KEY, settings)])
 
 
+def _damaged_unit(folder):
+    """Three frames of one object, a broken object, and one frame of another."""
+    good = dicom_bytes(_noise(3, 20, 24))
+    return _unit(folder, a=good, b=good[:-200], c=dicom_bytes(_noise(30, 9)))
+
+
 def _noise(*shape, top=255):
     return np.random.default_rng(0).integers(0, top, shape, np.uint16)
 

@@ -21,8 +21,8 @@ from medray.scoring.warm import LOADED, WarmModels
 from medray.settings import Recipe, ScoreSettings
 from medray.training.bundle import load_bundle
 from medray.training.task import Classify
-from tests.archive.makers import KEY, dicom_bytes
-from tests.samples.test_prepare import _noise, _unit
+from tests.archive.makers import KEY
+from tests.samples.test_prepare import _damaged_unit
 
 IMAGE = Recipe(size=24)
 GRAPH = Recipe(size=32, graph=GraphRecipe(regions=16))
@@ -37,10 +37,8 @@ def no_process_is_left():
 
 @pytest.fixture
 def rows(tmp_path):
-    """Three frames, a broken object, one frame."""
-    good = dicom_bytes(_noise(3, 20, 24))
     (tmp_path / "archive").mkdir()
-    return _unit(tmp_path / "archive", a=good, b=good[:-200], c=dicom_bytes(_noise(30, 9)))
+    return _damaged_unit(tmp_path / "archive")
 
 
 def _scored(rows, folders, **more):
