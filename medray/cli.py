@@ -48,6 +48,7 @@ examples:
   medray volume --index index --out volumes                each series as NIfTI, for whoever checks medray
 """
 FAILED, USAGE, TOO_MANY_FAILED, DIFFERENT = 1, 2, 3, 4
+ENDED_PIPE = 141  # what a shell gives for SIGPIPE
 CODES = {TooManyFailedError: TOO_MANY_FAILED, DifferentError: DIFFERENT}
 REPEATED = ("--bundle", "--reason")
 """What may be given several times; `--reason` is a list also where it is given once."""
@@ -152,6 +153,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"medray {verb}: {error}", file=sys.stderr)
         return CODES.get(type(error), FAILED)
+    except BrokenPipeError:  # the reader has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ENDED_PIPE
     except Exception as error:
         print(_unforeseen(verb, error, debug="--debug" in rest), file=sys.stderr)
         return FAILED

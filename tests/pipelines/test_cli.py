@@ -147,3 +147,16 @@ def test_several_bundles_are_named_one_by_one(monkeypatch, flags):
     monkeypatch.setattr(cli, "_job_of", lambda verb: asked.append)
     assert cli.main(["score", "--source", "index", *flags, "--out", "out"]) == 0
     assert asked[0].bundles == ["A", "B"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_defect():
+    code = (
+        "import sys; from medray import cli; cli._run = lambda *_: print('x' * 10**6); sys.exit(cli.main(['doctor']))"
+    )
+    done = subprocess.run(
+        ["bash", "-c", '"$0" -c "$1" | head -c 1; echo " ${PIPESTATUS[0]}"', sys.executable, code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("x 141\n", "")
