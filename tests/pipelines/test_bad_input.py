@@ -11,7 +11,7 @@ import pytest
 
 from medray import storage, tables
 from medray.errors import OutputError
-from medray.pipelines import cache, index, pack, ranks, score, train
+from medray.pipelines import cache, index, pack, ranks, score, scorer, train
 from tests.pipelines.road import here
 
 OTHER_KEY = "another-key-0123456789"
@@ -182,7 +182,7 @@ def _limited(work):
         pytest.param(
             *(cache, "CacheWriter", TRAIN + " {labels} --recipe.size 28 --optimizer.epochs 1"), marks=pytest.mark.slow
         ),
-        pytest.param(*(score, "Scorer", SCORE + " {bundle}"), marks=pytest.mark.slow),
+        pytest.param(*(scorer, "Scorer", SCORE + " {bundle}"), marks=pytest.mark.slow),
         (pack, "ShardWriter", "pack --index {index} --out {out}"),
     ],
     ids=["index", "train", "score", "pack"],
