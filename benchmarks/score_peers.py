@@ -92,7 +92,7 @@ def kernels(work: Work) -> float:
     def counts() -> Iterator[int]:
         for unit in cut_units(work.rows, RaySettings().unit_bytes):
             answer = score_samples(
-                work.prepared(unit.rows), unit.rows, work.bundle, model, unit_id=unit.unit_id, settings=work.settings
+                [work.prepared(unit.rows)], unit.rows, work.bundle, model, unit_id=unit.unit_id, settings=work.settings
             )
             pq.write_table(answer, work.out / f"{unit.unit_id}.parquet", compression="zstd")
             yield answer.num_rows

@@ -162,13 +162,13 @@ def test_a_disk_that_is_full_at_the_start_leaves_nothing(places, no_ray, monkeyp
 def _limited(work):
     """The same work, in whatever process, where no file may grow beyond 100 bytes: the kernel refuses the write."""
 
-    def called(self, given):
+    def called(self, *given):
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
         try:
-            return work.__call__(self, given)
+            return work.__call__(self, *given)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
