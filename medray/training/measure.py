@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Float, Int64
-from sklearn.metrics import roc_auc_score
 
 from medray.pixels.overlap import Confusion
 
@@ -12,9 +11,7 @@ def macro_auroc(labels: Int64[np.ndarray, " samples"], probabilities: Float[np.n
 
     With two classes both have the same value, which is the AUROC of the second.
     """
-    present = [number for number in range(probabilities.shape[1]) if 0 < np.mean(labels == number) < 1]
-    values = [roc_auc_score(labels == number, probabilities[:, number]) for number in present]
-    return float(np.mean(values)) if values else float("nan")
+    return pixel_auroc((labels[:, None] == np.arange(probabilities.shape[1])).astype(np.int64), probabilities)
 
 
 def pixel_confusion(counts: Int64[np.ndarray, "places classes"], answers: Int64[np.ndarray, " places"]) -> Confusion:
