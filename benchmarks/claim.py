@@ -14,7 +14,6 @@ Antidotes: augmentation, and resizing the input to the size that the network kno
 Each row is kept as soon as it is there; the arguments choose rows by the beginning of their names.
 """
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,7 +24,7 @@ import numpy as np
 import torch
 
 from benchmarks.claim_data import breast, changed, chest_sides, lesions, noisy, resized, to_the_power, turned
-from benchmarks.results_writer import RESULTS, write_result
+from benchmarks.results_writer import kept_result, write_result
 from benchmarks.trials import Side, Trial, probabilities, repeat, scored, summarised, train
 from medray.image_settings import AugmentSettings, GraphRecipe
 from medray.settings import OptimizerSettings
@@ -171,13 +170,6 @@ EXPERIMENTS = {
 }  # fmt: skip
 
 
-def kept() -> dict[str, Any]:
-    """What earlier runs found; rows of another process that ran meanwhile are among it."""
-    path = RESULTS / "claim.json"
-    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return {name: found.get(name, {}) for name in EXPERIMENTS}
-
-
 def main() -> None:
     """Run the rows that were asked for; the others keep their figures."""
     torch.set_num_threads(1)
@@ -186,11 +178,10 @@ def main() -> None:
         if sys.argv[1:] and not any(f"{name} {row}".startswith(asked) for asked in sys.argv[1:]):
             continue
         figures = told(f"{name} {row}", call())
-        found = kept()
+        earlier = kept_result("claim")
+        found = {each: earlier.get(each, {}) for each in EXPERIMENTS}
         found[name][row] = figures
-        for key, script in OTHERS.items():
-            path = RESULTS / f"{script}.json"
-            found[key] = json.loads(path.read_text()) if path.exists() else None
+        found |= {key: kept_result(script) or None for key, script in OTHERS.items()}
         write_result("claim", found)
 
 

@@ -13,8 +13,11 @@ from medray.training.bundle import Bundle, save_bundle
 CLASSES = ("clear", "nodule")
 
 
-def drawn_bundle(folder: Path, model: str, recipe: Recipe, seed: int = 0, **more: Any) -> Bundle:
-    """Save a bundle in a folder; the bundle as it was saved. `more` are attributes of it, such as `classes`."""
+def drawn_bundle(folder: Path | str, model: str, recipe: Recipe, seed: int = 0, **more: Any) -> Bundle:
+    """Save a bundle in a folder or under a prefix of a store; the bundle as it was saved.
+
+    `more` are attributes of it, such as `classes`.
+    """
     torch.manual_seed(seed)
     kind = model_family(model).input_kind
     graph = kind != "image"

@@ -7,7 +7,6 @@ grid. A row stands in benchmarks/results/drive.json as soon as it is there, and 
 figures. Weights of each row's first seed go to a folder of their own; docs/make_vessel_picture.py draws with them.
 """
 
-import json
 import re
 import sys
 import time
@@ -35,7 +34,7 @@ from benchmarks.drive_graphs import (
 from benchmarks.drive_images import Photograph, photographs
 from benchmarks.drive_measures import HALF, best_threshold, ceiling, figures, in_view, recalls, summary
 from benchmarks.drive_networks import HybridInView, RefinedHybrid, StemAlone, UNetInView, multiplications
-from benchmarks.results_writer import RESULTS, write_result
+from benchmarks.results_writer import kept_result, write_result
 from benchmarks.road import data_folder, work_folder
 from medray.graphs.features import edge_feature_names, node_feature_names
 from medray.graphs.node_targets import paint_nodes
@@ -220,9 +219,7 @@ def main() -> None:
 
 def keep(name: str, row: dict[str, Any]) -> None:
     """Write a row beside those that are there by now: rows may run side by side."""
-    kept = RESULTS / "drive.json"
-    found = json.loads(kept.read_text()) if kept.exists() else {}
-    found[name] = row
+    found = kept_result("drive") | {name: row}
     write_result("drive", {name: found[name] for name in NAMES if name in found})
 
 

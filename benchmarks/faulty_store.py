@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import torch
 
+from benchmarks.drawn_bundle import drawn_bundle
 from benchmarks.phantoms import make_phantom_archive
 from benchmarks.results_writer import write_result
 from benchmarks.road import medray, work_folder
 from medray import storage, tables
-from medray.models.catalog import build_model
 from medray.settings import Recipe
-from medray.training.bundle import Bundle, save_bundle
 from tests.ceph import Ceph
 from tests.faulty_proxy import FaultyProxy
 from tests.pipelines.processes import ray_apart
@@ -35,9 +33,7 @@ def fill(root: str, folder: Path) -> None:
     make_phantom_archive(folder, images=560, size=64, patients=80)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         storage.write_bytes(storage.join(root, "archive", path.relative_to(folder).as_posix()), path.read_bytes())
-    torch.manual_seed(0)
-    bundle = Bundle("cnn", {}, "image", 1, 0, 0, ("clear", "nodule"), Recipe(size=28), seed=0)
-    save_bundle(f"{root}/bundle", bundle, build_model("cnn", num_classes=2, in_channels=1))
+    drawn_bundle(f"{root}/bundle", "cnn", Recipe(size=28))
 
 
 def road(root: str, out: str) -> float:

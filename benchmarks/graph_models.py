@@ -6,7 +6,6 @@ All are trained on images augmented in the same way, for ten epochs, with the cl
 answer is the most probable class. Models that are not named keep the figures of an earlier run.
 """
 
-import json
 import sys
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch
 
 from benchmarks.claim import XRAY, told
 from benchmarks.claim_data import chest_sides
-from benchmarks.results_writer import RESULTS, write_result
+from benchmarks.results_writer import kept_result, write_result
 from benchmarks.trials import Trial, repeat
 from medray.image_settings import GraphRecipe
 from medray.models.catalog import MODELS
@@ -27,13 +26,6 @@ LEFT_OUT = ("resnet18",)
 TARGET = {"accuracy": 0.88, "auroc": 0.965, "parameters": 100_000}
 
 
-def kept() -> dict[str, Any]:
-    """Rows of earlier runs."""
-    path = RESULTS / "graph_models.json"
-    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return found
-
-
 def main() -> None:
     """Train; say and keep each row as soon as it is there."""
     torch.set_num_threads(1)
@@ -44,7 +36,7 @@ def main() -> None:
         test = figures.pop("test")
         reached = test["accuracy"] >= TARGET["accuracy"] and test["auroc"] >= TARGET["auroc"]
         row = figures | test | {"reaches_target": reached and figures["parameters"] <= TARGET["parameters"]}
-        rows = kept() | {name: row}
+        rows = kept_result("graph_models") | {name: row}
         write_result("graph_models", {"target": TARGET, **{name: rows[name] for name in MODELS if name in rows}})
 
 

@@ -21,16 +21,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from benchmarks.drawn_bundle import drawn_bundle
 from benchmarks.phantoms import make_phantom_archive
 from benchmarks.processes import below
 from benchmarks.results_writer import write_result
 from benchmarks.road import medray, work_folder
 from medray import tables
-from medray.models.catalog import build_model
 from medray.settings import Recipe
-from medray.training.bundle import Bundle, save_bundle
 
 DRIVER = ("claimed", "planned", "unit", "finishing", "filed", "finished")
 WORKER = ("read", "decode", "forward", "write", "written")
@@ -44,9 +41,7 @@ def lay_out(work: Path) -> None:
     if (work / "whole" / tables.MANIFEST).exists():
         return
     make_phantom_archive(work / "archive", images=160, size=64, patients=20)
-    torch.manual_seed(0)
-    bundle = Bundle("cnn", {}, "image", 1, 0, 0, ("clear", "nodule"), Recipe(size=28), seed=0)
-    save_bundle(str(work / "bundle"), bundle, build_model("cnn", num_classes=2, in_channels=1))
+    drawn_bundle(work / "bundle", "cnn", Recipe(size=28))
     medray("index", archive=work / "archive", out=work / "index")
     medray("score", **flags(work, "whole"))
 

@@ -31,6 +31,13 @@ def write_result(name: str, figures: dict[str, Any], folder: Path = RESULTS) -> 
     return result
 
 
+def kept_result(name: str, folder: Path = RESULTS) -> dict[str, Any]:
+    """What earlier runs of a benchmark wrote (rows of another process that runs meanwhile are among it), or nothing."""
+    path = folder / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
 def _commit() -> str:
     """The commit's short hash; `-changed` where the working tree differs from it."""
     command = ["git", "-C", str(RESULTS.parent), "describe", "--always", "--dirty=-changed", "--exclude=*"]

@@ -1,12 +1,15 @@
-"""Whatever a sample does to the process that scores it, it costs one row, and the rest is scored."""
+"""Whatever a sample does to the process that scores it, it costs one row; a worker that freezes ends the job, named."""
 
 import os
+import signal
 
 import pytest
 
 from benchmarks import kills
+from benchmarks.drawn_bundle import drawn_bundle
 from medray import tables
 from medray.pipelines.verify import verify
+from medray.settings import GraphRecipe, Recipe
 from tests.pipelines.processes import Driver
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -71,3 +74,38 @@ def test_a_sample_whose_answer_ends_its_worker_costs_its_row(work, action, reaso
     code, said = _run(_score(work, out, *more), f"forward:{action}:@{guilty}")
     assert code == 0, said
     _assert_one_row_given_up(work, "whole", out, guilty, reason)
+
+
+@pytest.mark.parametrize("stages", ["fused", "actors"])
+def test_a_sample_whose_graph_ends_its_worker_costs_its_row(work, stages, undisturbed_graphs):
+    guilty, out = _in_the_middle(_rows(work / "whole")), f"poison-graph-{stages}"
+    flags = _score(work, out, "--stages", stages, bundle="graph-bundle")
+    code, said = _run(flags, f"graph:kill:@{guilty}")
+    assert code == 0, said
+    _assert_one_row_given_up(work, undisturbed_graphs, out, guilty, "worker_killed")
+
+
+@pytest.fixture(scope="module")
+def undisturbed_graphs(work):
+    """A table by a graph network with random weights."""
+    drawn_bundle(work / "graph-bundle", "gatedgcn", Recipe(size=28, graph=GraphRecipe(regions=20)))
+    code, said = _run(_score(work, "graphs", bundle="graph-bundle"), "")
+    assert code == 0, said
+    return "graphs"
+
+
+def test_a_frozen_worker_is_named_with_its_stage_and_ends_the_job(work):
+    flags = _score(work, "frozen", "--ray.stalled_s", "5", "--ray.no_progress_s", "60")
+    code, said = _run(flags, "forward:freeze:8")
+    assert code == 1
+    assert "(at 'forward') has stood still for" in said
+    last = said.splitlines()[-1]
+    assert last.startswith("medray score: The stage 'score' made no progress for") and "(at 'forward')" in last
+
+
+def test_seeded_kills_of_driver_worker_and_raylet_lose_double_and_redo_nothing(work):
+    rounds = [kills.run_round(work, 3)]
+    figures = kills.summary(rounds)
+    assert figures["kills"] >= 4 and figures["unfinished_rounds"] == 0
+    assert {figures[name] for name in ("lost", "doubled", "changed", "redone_units", "parts_left")} == {0}
+    assert signal.SIGKILL.value * -1 in [code for found in rounds for code in found["codes"]]

@@ -17,7 +17,7 @@ import pytest
 
 from medray import tables
 from medray.pipelines.verify import verify
-from tests.pipelines import road
+from tests.pipelines import endpoint, road
 from tests.pipelines.processes import Driver
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -133,6 +133,22 @@ def test_a_submitted_scoring_is_that_of_the_command_line(head, trained, phantoms
     rows = [tables.read_table(str(out / name)).sort_by("sample_id") for name in ("submitted", "joined", "alone")]
     assert rows[0].equals(rows[1]) and rows[0].equals(rows[2])
     assert verify(str(out / "submitted"))["rows"] == rows[0].num_rows > 48
+
+
+def test_a_submitted_job_logs_few_lines_and_its_counters_stand_at_the_heads_endpoint_when_it_has_ended(head, trained):
+    out, _ = trained
+    flags = _score(out / "run" / tables.OWN_INDEX, out, "watched")
+    before = {tags["job_id"] for _, tags, _ in endpoint.series(head.metrics)}
+    done = head.submit("--", "python", str(REPOSITORY / "jobs" / "score.py"), *flags, "--price_per_hour", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if "images/s now" in line]
+    manifest = tables.read_manifest(str(out / "watched"))
+    assert 1 <= len(lines) <= 1 + manifest["run"]["seconds"] / 15 and "(100%)" in lines[-1]
+    assert "per 1,000 images" in done.stdout and "\r" not in done.stdout
+    [job] = {tags["job_id"] for _, tags, _ in endpoint.series(head.metrics)} - before
+    counted = endpoint.settled(head.metrics, job_id=job, verb="score")
+    assert {name: counted["samples_total", name] for name in ("ok", "failed")} == manifest["funnel"]["status"]
+    assert counted["read_bytes_total", ""] == manifest["run"]["bytes"] > 0
 
 
 def _as_user(head: Head) -> dict[str, str]:
