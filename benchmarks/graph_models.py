@@ -7,7 +7,6 @@ answer is the most probable class. Models that are not named keep the figures of
 """
 
 import sys
-from typing import Any
 
 import torch
 

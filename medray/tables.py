@@ -8,7 +8,9 @@ OUT/_MANIFEST.json   written last: files, rows, counts; readers refuse a table w
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -25,6 +27,7 @@ MANIFEST, RUN, PARTS = "_MANIFEST.json", "_RUN.json", "_parts"
 OWN_INDEX = "_index"  # the index that a job makes for itself, a table of its own
 EXPLANATIONS = "_explanations"  # of the predictions in whose folder it lies, a table of its own
 AGGREGATES = "_aggregates"  # likewise, a table for each level and rule
+AHEAD = 8  # part files that are fetched beforehand: a store at some distance answers after 10 to 50 ms
 ROWS_PER_FILE = 1_000_000
 ROWS_PER_GROUP = 65_536
 
@@ -215,9 +218,15 @@ def clear(uri: str, manifest: dict[str, Any]) -> None:
 
 
 def iter_parts(uri: str, unit_ids: Iterable[str], columns: list[str] | None = None) -> Iterator[pa.Table]:
-    """The part files of the units, in the order given."""
-    for unit_id in unit_ids:
-        yield storage.read_parquet(part_uri(uri, unit_id), columns)
+    """The part files of the units, in the order given; the next `AHEAD` are fetched while one is worked on."""
+    with ThreadPoolExecutor(AHEAD, thread_name_prefix="medray-parts") as threads:
+        coming: deque[Future[pa.Table]] = deque()
+        for unit_id in unit_ids:
+            coming.append(threads.submit(storage.read_parquet, part_uri(uri, unit_id), columns))
+            if len(coming) > AHEAD:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
 
 
 @contextmanager
