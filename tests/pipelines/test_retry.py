@@ -130,7 +130,7 @@ def test_rows_of_a_retry_and_rows_beside_them_replay_bit_equal(out, tmp_path):
     others = [row["sample_id"] for row in rows if row["object_id"] not in chosen]
     for sample in (again[0], again[-1], others[0]):
         assert replay(ReplaySettings(out, sample, str(tmp_path)))["page"]
-    assert {setup["batch_size"] for setup in tables.read_manifest(out)["setups"].values()} == {3, 64}
+    assert {setup["batch_size"] for setup in tables.read_manifest(out)["setups"].values()} == {3, 16}
 
 
 def _killed(*_, **__):
