@@ -29,7 +29,8 @@ from pydicom.pixels.processing import apply_modality_lut
 
 from benchmarks.encoded import IMAGES, SYNTAXES, bare_codec, dicom_file, syntaxes_of
 from benchmarks.results_writer import write_result
-from benchmarks.road import data_folder, keep_memory
+from benchmarks.road import data_folder
+from medray.allocator import keep_freed_memory
 from medray.archive.reading import read_instance
 from medray.pixels.decode import decode_frame
 from medray.pixels.prepare import prepare_image
@@ -210,7 +211,7 @@ def lock_free_share(decode: Callable[[], Any]) -> float:
 
 def main() -> None:
     """Measure, say and keep."""
-    keep_memory()
+    keep_freed_memory()
     warnings.simplefilter("ignore")
     wg04 = data_folder() / "wg04"
     rows = [decode_row(dicom_file(wg04, image, name), image, name) for image in IMAGES for name in syntaxes_of(image)]

@@ -42,6 +42,7 @@ def one(work: Path, count: int) -> dict[str, Any]:
         "driver_mb": round(peaks.driver),
         "worker_mb": round(max(peaks.workers.values())),
         "decoder_mb": round(max(peaks.decoders.values())),
+        "mb_by_quarter": peaks.by_quarter(),
         "spilled": spilled,
     }
 

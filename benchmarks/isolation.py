@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 
 from benchmarks.encoded import IMAGES, dicom_file, syntaxes_of
 from benchmarks.results_writer import write_result
-from benchmarks.road import data_folder, keep_memory, medray, work_folder
+from benchmarks.road import data_folder, medray, work_folder
 from medray import tables
+from medray.allocator import keep_freed_memory
 from medray.archive.identity import load_key
 from medray.image_settings import DecodeSettings
 from medray.samples.isolated import isolated_images_of
@@ -76,7 +77,7 @@ def compare(rows: pa.Table, key: bytes) -> dict[str, Any]:
 
 def main() -> None:
     """Measure both units, say and keep."""
-    keep_memory()
+    keep_freed_memory()
     work, key = work_folder("isolation"), load_key(None)
     found: dict[str, Any] = {"goal": GOAL}
     for name in UNITS:

@@ -19,23 +19,38 @@ class Peaks:
         driver: of the process itself.
         workers: of each of Ray's workers that ran our code, by process id.
         decoders: of each decoding process.
+        looks: at each look the driver, the largest worker and the largest decoding process.
     """
 
     driver: float = 0.0
     workers: dict[int, float] = field(default_factory=dict)
     decoders: dict[int, float] = field(default_factory=dict)
+    looks: list[tuple[float, float, float]] = field(default_factory=list)
 
     def look(self, process: psutil.Process) -> None:
         """Take note of now."""
-        self.driver = max(self.driver, _private(process))
+        now: dict[str, list[float]] = {"workers": [0.0], "decoders": [0.0]}
+        self.driver = max(self.driver, own := _private(process))
         for child in process.children(recursive=True):
             try:
                 command = " ".join(child.cmdline())
-                seen = self.workers if "MapWorker" in command else self.decoders if "decoding" in command else None
-                if seen is not None:
-                    seen[child.pid] = max(seen.get(child.pid, 0.0), _private(child))
+                kind = "workers" if "MapWorker" in command else "decoders" if "decoding" in command else None
+                if kind:
+                    now[kind].append(held := _private(child))
+                    seen: dict[int, float] = getattr(self, kind)
+                    seen[child.pid] = max(seen.get(child.pid, 0.0), held)
             except psutil.Error:
                 continue
+        self.looks.append((own, max(now["workers"]), max(now["decoders"])))
+
+    def by_quarter(self) -> dict[str, list[int]]:
+        """The peaks of driver, worker and decoding process in each quarter of the time that workers lived."""
+        alive = [look for look in self.looks if look[1]]
+        quarters = [alive[len(alive) * n // 4 : len(alive) * (n + 1) // 4] for n in range(4)]
+        return {
+            name: [round(max((look[place] for look in quarter), default=0.0)) for quarter in quarters]
+            for place, name in enumerate(("driver", "worker", "decoder"))
+        }
 
 
 def _private(process: psutil.Process) -> float:

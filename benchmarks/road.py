@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from medray import storage, tables
-from medray.samples.isolated import KEEP_MEMORY
 from medray.training.bundle import load_bundle
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,15 +33,6 @@ def medray(verb: str, **flags: Any) -> float:
     if done.returncode:
         sys.exit(f"medray {verb} ended with {done.returncode}")
     return time.perf_counter() - started
-
-
-def keep_memory() -> None:
-    """Start this program again, once, with the allocator of medray's decoding processes: for medray and its peers.
-
-    Otherwise a call's time depends on how large the blocks were that the calls before it gave back.
-    """
-    if not KEEP_MEMORY.keys() <= os.environ.keys():
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], KEEP_MEMORY | os.environ)
 
 
 def data_folder() -> Path:

@@ -7,7 +7,7 @@ input 128 x 128. Each rate is that of the later frames: the time of a long run l
 of processes and imports count nowhere; `end_to_end` holds them.
 
 kernels      read, decode, prepare, graph, forward and rows in one bare process; `all` is one a core at the same time
-dataloader   the same functions in a torch DataLoader's workers, forward in its process (threads: the faster of two)
+dataloader   the same functions in a torch DataLoader's workers, forward in its process (best of threads, batches)
 monai        MONAI's Dataset, transforms and DataLoader; PydicomReader and PILReader
 ray_data     read_binary_files, map_batches with pydicom and Pillow, map_batches with the model on actors, write_parquet
 """
@@ -33,7 +33,7 @@ from medray.settings import Recipe
 SIDE = 128
 SHARES = {"CT": 0.60, "": 0.38, "CR": 0.02}
 PEERS = ("kernels", "kernels_all", "dataloader", "monai", "ray_data")
-SHARE_OF = {"kernels": 0.05, "kernels_all": 0.05, "dataloader": 0.3, "monai": 0.15, "ray_data": 0.3}
+SHARE_OF = {"kernels": 0.2, "kernels_all": 0.2, "dataloader": 0.3, "monai": 0.15, "ray_data": 0.3}
 """Of the frames: enough to be steady."""
 SHORT = 0.25  # of a run: what is taken off
 

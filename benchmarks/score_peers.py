@@ -23,6 +23,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from medray import tables
+from medray.allocator import keep_freed_memory
 from medray.archive.identity import load_key, unseal
 from medray.samples.collate import collate
 from medray.samples.prepare import images_of
@@ -87,6 +88,7 @@ def later_rate(counts: Iterable[int], total: int) -> float:
 
 def kernels(work: Work) -> float:
     """Everything in this process, unit by unit."""
+    keep_freed_memory()
     model = work.model()
 
     def counts() -> Iterator[int]:
@@ -103,9 +105,9 @@ def kernels(work: Work) -> float:
 class Units(IterableDataset[Any]):
     """Collated batches of units, each worker's own."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, batch: int) -> None:
         super().__init__()
-        self.work = work
+        self.work, self.batch = work, batch
 
     def __iter__(self) -> Iterator[Any]:
         """Inputs of a batch."""
@@ -114,21 +116,21 @@ class Units(IterableDataset[Any]):
         units = list(cut_units(work.rows, RaySettings().unit_bytes))
         for unit in units[info.id :: info.num_workers] if info else units:
             samples = work.prepared(unit.rows)
-            for start in range(0, samples.num_rows, BATCH):
-                yield collate(samples.slice(start, BATCH), work.bundle.recipe).inputs
+            for start in range(0, samples.num_rows, self.batch):
+                yield collate(samples.slice(start, self.batch), work.bundle.recipe).inputs
 
 
 def dataloader(work: Work) -> float:
-    """medray's functions in a DataLoader's workers, the model in this process; with one thread, and with two."""
-    return max(_dataloader(work, threads) for threads in (1, 2))
+    """medray's functions in a DataLoader's workers, the model in this process: the best of threads and batches."""
+    return max(_dataloader(work, threads, batch) for threads, batch in ((1, 16), (2, 16), (2, BATCH)))
 
 
-def _dataloader(work: Work, threads: int) -> float:
+def _dataloader(work: Work, threads: int, batch: int) -> float:
     torch.set_num_threads(threads)
     model = work.model()
 
     def counts() -> Iterator[int]:
-        loader = DataLoader(Units(work), batch_size=None, num_workers=WORKERS)
+        loader = DataLoader(Units(work, batch), batch_size=None, num_workers=WORKERS)
         for number, inputs in enumerate(loader):
             with torch.inference_mode():
                 found = torch.softmax(model(**inputs), 1).numpy()

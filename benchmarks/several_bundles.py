@@ -17,7 +17,8 @@ import torch
 
 from benchmarks.isolation import cpu_s, write_archive
 from benchmarks.results_writer import write_result
-from benchmarks.road import keep_memory, medray, work_folder
+from benchmarks.road import medray, work_folder
+from medray.allocator import keep_freed_memory
 from medray.archive.identity import load_key
 from medray.graphs.features import edge_feature_names, node_feature_names
 from medray.image_settings import GraphRecipe
@@ -73,7 +74,7 @@ def compare(units: list[PlannedUnit], bundles: list[str], out: str, key: bytes) 
 
 def main() -> None:
     """Measure every pair, say and keep."""
-    keep_memory()
+    keep_freed_memory()
     work, key = work_folder("several_bundles"), load_key(None)
     medray("index", archive=write_archive(work / "archive", "CT slices"), out=work / "index")
     rows = to_score(str(work / "index"))

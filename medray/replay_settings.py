@@ -42,7 +42,7 @@ class RetrySettings:
         key_file: file with the secret key of the hashed identifiers; none = $MEDRAY_KEY, else ~/.config/medray/key.
         actors: warm model actors; none = one a CPU (or GPU).
         use_gpu: a GPU for each actor.
-        batch_size: samples in one forward pass.
+        batch_size: samples in one forward pass; none = as in `score`.
         max_failed_fraction: end with exit code 3 where a larger share of all samples is failed afterwards.
         decode: what decoding may take, and how it is checked: what ran out of time or memory may be given more; none =
             as the others were scored. `--decode.frame_seconds 300` and the rest of them are as in `score`.
@@ -55,7 +55,7 @@ class RetrySettings:
     key_file: str | None = None
     actors: int | None = None
     use_gpu: bool = False
-    batch_size: int = 64
+    batch_size: int | None = None
     max_failed_fraction: float = 1.0
     decode: DecodeSettings | None = None
     ray: RaySettings = field(default_factory=RaySettings)

@@ -223,7 +223,7 @@ class ScoreSettings:
             `left_right`, `up_down` or `both` (four); region graphs are made anew of each. A mirrored body has its heart
             on the right: leave it off where the side matters to a class.
         key_file: file with the secret key of the hashed identifiers; none = $MEDRAY_KEY, else ~/.config/medray/key.
-        batch_size: samples in one forward pass.
+        batch_size: samples in one forward pass; none = 16, and with `use_gpu` 64.
         actors: warm model actors; none = one a CPU (or GPU).
         use_gpu: a GPU for each actor.
         stages: read, decode, convert and score in one actor (`fused`), or read and convert in tasks of their own
@@ -249,7 +249,7 @@ class ScoreSettings:
     out: str
     bundle: list[str] | str
     key_file: str | None = None
-    batch_size: int = 64
+    batch_size: int | None = None
     actors: int | None = None
     use_gpu: bool = False
     stages: Literal["fused", "actors"] = "fused"
@@ -270,6 +270,11 @@ class ScoreSettings:
     def bundles(self) -> list[str]:
         """The folders of the bundles, one or several."""
         return [self.bundle] if isinstance(self.bundle, str) else list(self.bundle)
+
+    @property
+    def samples_a_pass(self) -> int:
+        """Samples in one forward pass: few enough for the caches of a CPU, many enough for a GPU."""
+        return self.batch_size or (64 if self.use_gpu else 16)
 
 
 @dataclass(frozen=True)

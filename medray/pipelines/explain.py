@@ -6,6 +6,7 @@ import pyarrow as pa
 import torch
 
 from medray import __version__, storage, tables
+from medray.allocator import keep_freed_memory
 from medray.errors import SettingsError
 from medray.pipelines.cluster import cluster, cpus, gpus
 from medray.pipelines.funnel import Funnel
@@ -29,6 +30,7 @@ class Explainer:
 
     def __init__(self, settings: ScoreSettings, key: bytes) -> None:
         torch.set_num_threads(1)
+        keep_freed_memory()
         start_decoding_process()
         self.settings, self.key = settings, key
         self.bundle = load_bundle(*settings.bundles)

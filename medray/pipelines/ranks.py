@@ -13,6 +13,7 @@ import torch
 from ray.train.torch import TorchTrainer, get_device, prepare_model
 
 from medray import storage
+from medray.allocator import keep_freed_memory
 from medray.graphs.features import edge_feature_names, node_feature_names
 from medray.models.catalog import build_model, model_family
 from medray.pipelines.cache import cached_dataset
@@ -117,6 +118,7 @@ def _worker_cpus(settings: TrainSettings) -> float:
 def rank_loop(config: dict[str, Any]) -> None:
     """What each rank runs. All ranks train and evaluate; rank 0 writes."""
     run: SeedRun = config["run"]
+    keep_freed_memory()
     context = ray.train.get_context()
     world, rank = context.get_world_size(), context.get_world_rank()
     device = get_device() if run.settings.use_gpu else torch.device("cpu")

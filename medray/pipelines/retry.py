@@ -1,6 +1,8 @@
 """`medray retry`: samples that failed for a reason → scored again → a new generation of the predictions, manifest last.
 
 OUT/_retry/   the work: plan and part files; gone when the new generation is whole
+
+Of a run with several bundles each table is done in turn, then the table of tables counts them again.
 """
 
 from collections import Counter
@@ -18,7 +20,7 @@ from medray.image_settings import DecodeSettings
 from medray.pipelines.cluster import cluster
 from medray.pipelines.funnel import Funnel
 from medray.pipelines.progress import progress, say, say_funnels
-from medray.pipelines.score import SCHEMAS, check_failures
+from medray.pipelines.score import SCHEMAS, check_failures, counts_of
 from medray.pipelines.scorer import run_units
 from medray.pipelines.setups import recorded_setups
 from medray.pipelines.stored import predictions_manifest, scored_index, stored_plan
@@ -26,6 +28,7 @@ from medray.pipelines.units import planned_units
 from medray.pipelines.verify import to_score, verify, verify_explanations
 from medray.replay_settings import RetrySettings
 from medray.samples.units import Unit, cut_units
+from medray.schema import MODELS
 from medray.scoring.provenance import code_version
 from medray.scoring.wanted import rows_to_retry
 from medray.settings import ScoreSettings
@@ -39,12 +42,46 @@ def retry(settings: RetrySettings) -> dict[str, Any]:
     """Score again what failed for a reason, or go on where an earlier run stopped; the manifest.
 
     Raises:
-        OutputError: no finished predictions, another retry under way, or the index has been updated since.
+        OutputError: no finished predictions, one table of several, another retry under way, or the index has been
+            updated since.
         BundleError: the bundle is not at hand.
-        SettingsError: there is no such reason.
+        SettingsError: there is no such reason, or one bundle is given for a run over several.
         TooManyFailedError: it is done, and too many samples are failed all the same.
     """
     settings = replace(settings, predictions=storage.absolute(settings.predictions))
+    out = settings.predictions
+    if (run := out.rpartition("/")[0]) and _is_run(run):
+        raise OutputError(f"{out} is one table of a run over several bundles.", f"Retry the run: `medray retry {run}`.")
+    if not _is_run(out):
+        manifest = _retry_table(settings)
+        check_failures(settings.max_failed_fraction, [manifest])
+        return manifest
+    if settings.bundle:
+        raise SettingsError("One --bundle is given for a run over several.", "Put them where they lay then.")
+    names = tables.read_table(out, ["name"])["name"].to_pylist()
+    done = [_retry_table(replace(settings, predictions=storage.join(out, name))) for name in names]
+    manifest = _counted_again(out)
+    check_failures(settings.max_failed_fraction, done)
+    return manifest
+
+
+def _is_run(out: str) -> bool:
+    """Whether a table of tables lies there, which several bundles made."""
+    return storage.exists(storage.join(out, tables.MANIFEST)) and tables.read_manifest(out)["kind"] == "models"
+
+
+def _counted_again(out: str) -> dict[str, Any]:
+    """The table of tables with the counts of now; its manifest."""
+    manifest, rows = tables.read_manifest(out), tables.read_table(out).to_pylist()
+    now = [row | counts_of(storage.join(out, row["name"])) for row in rows]
+    if now == rows:
+        return manifest
+    facts = {name: value for name, value in manifest.items() if name not in OF_A_GENERATION}
+    listed = pa.Table.from_pylist(now, schema=MODELS)
+    return tables.finish(out, "models", [listed], schema=MODELS, facts=lambda: facts)
+
+
+def _retry_table(settings: RetrySettings) -> dict[str, Any]:
     out = settings.predictions
     manifest, key = predictions_manifest(out), load_key(settings.key_file)
     scoring = _scoring(settings, manifest)
@@ -66,7 +103,6 @@ def retry(settings: RetrySettings) -> dict[str, Any]:
         manifest = _merge(settings, scoring, chosen, [unit.unit_id for unit in units])
     verify(out)
     say_funnels("retry", {"index": manifest["index_funnel"], "samples": manifest["funnel"]})
-    check_failures(scoring, [manifest])
     return manifest
 
 

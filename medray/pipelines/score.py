@@ -52,7 +52,7 @@ def score(settings: ScoreSettings) -> dict[str, Any]:
     if settings.aggregate != "off":
         for output in plan.outputs:
             aggregate_predictions(output.uri, settings.aggregate, settings.aggregate_to)
-    check_failures(settings, [tables.read_manifest(output.uri) for output in plan.outputs])
+    check_failures(settings.max_failed_fraction, [tables.read_manifest(output.uri) for output in plan.outputs])
     return manifest
 
 
@@ -190,13 +190,18 @@ def _finish(output: Output, done: _Done) -> dict[str, Any]:
 
 def _list_models(out: str, done: _Done) -> dict[str, Any]:
     """The table of tables, written last: with it, the run over several bundles is finished."""
-    rows = []
-    for output in done.plan.outputs:
-        status = tables.read_manifest(output.uri)["funnel"]["status"]
-        counts = {"rows": sum(status.values()), "ok": status.get("ok", 0), "failed": status.get("failed", 0)}
-        rows.append({**vars(output), "mean_over": output.rule.get("mean_over", []), **counts})
+    rows = [
+        {**vars(output), "mean_over": output.rule.get("mean_over", []), **counts_of(output.uri)}
+        for output in done.plan.outputs
+    ]
     listed = pa.Table.from_pylist([{name: row[name] for name in MODELS.names} for row in rows], schema=MODELS)
     return tables.finish(out, "models", [listed], schema=MODELS, facts=done.facts)
+
+
+def counts_of(predictions: str) -> dict[str, int]:
+    """What the table of tables says of one of them."""
+    status = tables.read_manifest(predictions)["funnel"]["status"]
+    return {"rows": sum(status.values()), "ok": status.get("ok", 0), "failed": status.get("failed", 0)}
 
 
 def isolated_of(counts: Funnel) -> int:
@@ -204,7 +209,7 @@ def isolated_of(counts: Funnel) -> int:
     return sum(counts.reasons[f"failed:{reason}"] for reason in (Reason.WORKER_KILLED, Reason.WORKER_STALLED))
 
 
-def check_failures(settings: ScoreSettings, manifests: Sequence[dict[str, Any]]) -> None:
+def check_failures(max_failed_fraction: float, manifests: Sequence[dict[str, Any]]) -> None:
     """Refuse a share of failed samples, in any of the tables, that the user does not allow.
 
     Raises:
@@ -212,8 +217,8 @@ def check_failures(settings: ScoreSettings, manifests: Sequence[dict[str, Any]])
     """
     statuses = [manifest["funnel"]["status"] for manifest in manifests]
     share = max(status.get("failed", 0) / max(sum(status.values()), 1) for status in statuses)
-    if share > settings.max_failed_fraction:
+    if share > max_failed_fraction:
         raise TooManyFailedError(
-            f"{share:.1%} of the samples failed, more than {settings.max_failed_fraction:.1%}.",
+            f"{share:.1%} of the samples failed, more than {max_failed_fraction:.1%}.",
             "The predictions are finished and whole; their reasons tell why.",
         )

@@ -10,6 +10,7 @@ import ray.data
 import torch
 
 from medray import stages, storage, tables
+from medray.allocator import keep_freed_memory
 from medray.image_settings import DecodeSettings
 from medray.pipelines.cluster import cpus, gpus
 from medray.pipelines.setups import record_setup
@@ -58,6 +59,7 @@ class Scorer:
 
     def __init__(self, settings: ScoreSettings, plan: ScoringPlan, key: bytes) -> None:
         torch.set_num_threads(1)
+        keep_freed_memory()
         if settings.stages == "fused":
             start_decoding_process()
         self.settings, self.plan, self.key = settings, plan, key
@@ -105,13 +107,14 @@ class Scorer:
             images = wanted_samples(isolated_images_of(rows, self.key, recipe, settings.decode), rows)
             load = partial(_answering, settings, replace(self.plan, members=(member,)), rows, unit_id)
             with stage("forward"):
-                answers.append(apart(images, load, settings.batch_size, settings.ray.stalled_s))
+                answers.append(apart(images, load, settings.samples_a_pass, settings.ray.stalled_s))
         return tables_of(self.plan, answers)
 
 
 def _answering(settings: ScoreSettings, plan: ScoringPlan, rows: pa.Table, unit_id: str) -> OfSamples:
     """Images to the rows of a plan's only bundle, for a process of its own."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     models = WarmModels(plan, settings, "cuda" if settings.use_gpu else "cpu")
     inputs = [plan.inputs[place] for place in plan.members[0].inputs]
 

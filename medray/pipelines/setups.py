@@ -9,7 +9,7 @@ from medray.settings import ScoreSettings
 
 def record_setup(settings: ScoreSettings, device: str) -> None:
     """Leave this process's setup beside the part files; of equal ones the last stays."""
-    setup = setup_of(settings.batch_size, device, settings.decode)
+    setup = setup_of(settings.samples_a_pass, device, settings.decode)
     storage.write_json(storage.join(settings.out, tables.PARTS, f"setup-{setup_id(setup)}.json"), setup)
 
 

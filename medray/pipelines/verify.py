@@ -11,6 +11,7 @@ from medray import storage, tables
 from medray.errors import OutputError
 from medray.pipelines.aggregate import verify_aggregates
 from medray.pipelines.funnel import STATUSES, Funnel, checked_funnel, same_funnel
+from medray.pipelines.once import compare
 from medray.schema import INDEX
 from medray.scoring.choice import TO_CHOOSE, choose_explained
 
@@ -80,26 +81,16 @@ def _ledger(uri: str, manifest: dict[str, Any]) -> None:
 
 
 def _each_sample_once(out: str, manifest: dict[str, Any]) -> dict[str, int]:
-    """Compare the rows of each object with what the index says of it: its frames, or one row where it is unreadable."""
-    wanted = to_score(manifest["source"], ["object_id", "frames", "status"])
-    frames = pc.if_else(pc.equal(wanted["status"], "ok"), pc.max_element_wise(wanted["frames"], 1), 1)
-    wanted = pa.table({"object_id": wanted["object_id"], "wanted": pc.cast(frames, pa.int64())})
-    rows = tables.read_table(out, ["sample_id", "object_id"])
-    whole = pc.equal(rows["sample_id"], rows["object_id"])  # one row for the whole object: no frame could be counted
-    found = rows.select(["object_id"]).append_column("whole", whole).group_by("object_id")
-    found = found.aggregate([("whole", "any"), ([], "count_all")])
-    both = wanted.join(found, "object_id", join_type="full outer")
-    unknown = pc.sum(pc.is_null(both["wanted"])).as_py() or 0
-    expected = pc.if_else(pc.fill_null(both["whole_any"], False), 1, both["wanted"])
-    wrong = pc.sum(pc.not_equal(pc.fill_null(both["count_all"], 0), expected)).as_py() or 0
-    doubled = rows.num_rows - pc.count_distinct(rows["sample_id"]).as_py()
-    if wrong or unknown or doubled or rows.num_rows != manifest["rows"] or both.num_rows != wanted.num_rows:
+    """Compare the rows of each object with what the index says of it."""
+    wanted = slices_to_score(manifest["source"], tables.ROWS_PER_FILE, ["object_id", "frames", "status"])
+    found = compare(wanted, tables.iter_slices(out, ["sample_id", "object_id"], tables.ROWS_PER_FILE))
+    if found.wrong or found.unknown or found.doubled or found.rows != manifest["rows"]:
         raise OutputError(
-            f"{out} does not hold one row a sample: {wrong} objects with a wrong count, {unknown} unknown, "
-            f"{doubled} doubled.",
+            f"{out} does not hold one row a sample: {found.wrong} objects with a wrong count, {found.unknown} unknown, "
+            f"{found.doubled} doubled.",
             "Delete the output and score again; please report it.",
         )
-    return {"objects": wanted.num_rows, "rows": rows.num_rows}
+    return {"objects": found.objects, "rows": found.rows}
 
 
 def verify_explanations(out: str) -> int | None:

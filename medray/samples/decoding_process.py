@@ -20,6 +20,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 
+from medray.allocator import keep_freed_memory
 from medray.archive.reading import read_instance
 from medray.errors import MedrayError, SampleError, place_of
 from medray.image_settings import StepRecipe
@@ -83,6 +84,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the other process, which ends this one
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))  # for files on disk; the shared memory counts as one
+    keep_freed_memory()
     own = socket.socket(fileno=int(sys.argv[1]))
     connection = Connection(os.dup(own.fileno()))
     _load_compiled(Recipe())

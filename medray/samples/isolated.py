@@ -34,8 +34,6 @@ from medray.settings import Recipe
 DEFAULT = DecodeSettings()
 LOOK_S = 1.0  # how often an answer that does not come is looked after
 STRAY_DEATHS = 3  # of the process between frames, before the unit fails
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20)}
-"""glibc keeps what a frame gave back for the next one. Its defaults return it, and CT slices take a third longer."""
 REASONS = {-signal.SIGALRM: Reason.DECODER_TIMEOUT, -signal.SIGKILL: Reason.DECODER_OUT_OF_MEMORY}
 
 
@@ -130,8 +128,9 @@ def _running() -> _Process:
         command = [sys.executable, "-m", "medray.samples.decoding_process", str(theirs.fileno())]
         quiet = subprocess.DEVNULL  # codecs print what they please
         with theirs:
-            environment = KEEP_MEMORY | own_environment()
-            popen = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdout=quiet, stderr=quiet, env=environment)
+            popen = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], stdout=quiet, stderr=quiet, env=own_environment()
+            )
         process = _processes[os.getpid()] = _Process(popen, ours, Connection(os.dup(ours.fileno())))
     return process
 

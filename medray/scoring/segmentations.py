@@ -51,7 +51,7 @@ def segment_samples(
         `schema.SEGMENTATIONS`, in the samples' order.
     """
     good = usable(samples)
-    pairs = zip(good["placement"].to_pylist(), paint(good, bundle, model, settings.batch_size), strict=True)
+    pairs = zip(good["placement"].to_pylist(), paint(good, bundle, model, settings.samples_a_pass), strict=True)
     answers = [_row(Placement.of(numbers), painted, len(bundle.classes), settings) for numbers, painted in pairs]
     names = ("rows", "columns", "run_classes", "run_lengths", "area_fractions", "placement", "probabilities")
     schema = pa.schema([SEGMENTATIONS.field(name) for name in names])

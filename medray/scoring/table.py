@@ -49,7 +49,7 @@ def score_samples(
     task = Classify(bundle.classes, threshold=bundle.threshold)
     device = next(model.parameters()).device
     answers = [
-        predict(model, batches(usable(samples), bundle.recipe, settings.batch_size), task, device=device)
+        predict(model, batches(usable(samples), bundle.recipe, settings.samples_a_pass), task, device=device)
         for samples in views
     ]
     columns = with_setup(answer_columns(mean_predictions(answers, task), bundle.classes), settings, device)
@@ -75,7 +75,7 @@ def with_every_sample(
 
 def with_setup(answers: pa.Table, settings: ScoreSettings, device: torch.device) -> pa.Table:
     """Answers and what decides their last bits."""
-    setup = setup_id(setup_of(settings.batch_size, device.type, settings.decode))
+    setup = setup_id(setup_of(settings.samples_a_pass, device.type, settings.decode))
     return answers.append_column("setup", pa.array([setup] * answers.num_rows, pa.string()))
 
 

@@ -127,8 +127,8 @@ def test_the_batch_is_the_part_of_the_unit_that_went_through_the_model_together(
     manifest, rows = tables.read_manifest(str(scored)), [row for row in _rows(scored) if row["status"] == "ok"]
     for row in rows[::15]:
         unit = [other["sample_id"] for other in rows if other["unit_id"] == row["unit_id"]]
-        start = unit.index(row["sample_id"]) // 64 * 64
-        assert stored_row(str(scored), row["sample_id"], manifest).batch == unit[start : start + 64]
+        start = unit.index(row["sample_id"]) // 16 * 16
+        assert stored_row(str(scored), row["sample_id"], manifest).batch == unit[start : start + 16]
 
 
 def test_the_page_shows_image_graph_and_heat_and_fetches_nothing(predictions, tmp_path):

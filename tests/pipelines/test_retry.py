@@ -2,9 +2,12 @@
 
 import os
 import shutil
+from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
+from benchmarks.drawn_bundle import drawn_bundle
 from medray import cli, storage, tables
 from medray.errors import OutputError, SettingsError
 from medray.pipelines import retry as room
@@ -16,7 +19,7 @@ from medray.pipelines.score import score
 from medray.pipelines.verify import verify
 from medray.replay_settings import ReplaySettings, RetrySettings
 from medray.settings import IndexSettings, RaySettings
-from tests.pipelines.bundles import drawn_scoring
+from tests.pipelines.bundles import RECIPE, drawn_scoring
 from tests.pipelines.here import without_ray
 
 UNIT = RaySettings(unit_bytes=2**20)
@@ -50,16 +53,23 @@ def scoring_drawn(archive, tmp_path_factory):
     return drawn_scoring(archive / "index", tmp_path_factory.mktemp("drawn"))
 
 
-@pytest.fixture(scope="module")
-def half_scored(archive, scoring_drawn):
-    """Predictions made while four objects were away: these failed as not_found, and are back."""
+@contextmanager
+def four_away(archive):
+    """While it lasts four objects are not where the index saw them."""
     readable = [row for row in tables.read_table(str(archive / "index")).to_pylist() if row["status"] == "ok"]
     away = [row["uri"] for row in readable if row["frames"] == 1 and row["member"] is None][::2][:4]
     for uri in away:
         os.rename(uri, f"{uri}.away")
-    score(scoring_drawn(archive / "out", ray=UNIT, explain="all"))
+    yield
     for uri in away:
         os.rename(f"{uri}.away", uri)
+
+
+@pytest.fixture(scope="module")
+def half_scored(archive, scoring_drawn):
+    """Predictions made while four objects were away: these failed as not_found, and are back."""
+    with four_away(archive):
+        score(scoring_drawn(archive / "out", ray=UNIT, explain="all"))
     return archive / "out"
 
 
@@ -120,7 +130,7 @@ def test_rows_of_a_retry_and_rows_beside_them_replay_bit_equal(out, tmp_path):
     others = [row["sample_id"] for row in rows if row["object_id"] not in chosen]
     for sample in (again[0], again[-1], others[0]):
         assert replay(ReplaySettings(out, sample, str(tmp_path)))["page"]
-    assert {setup["batch_size"] for setup in tables.read_manifest(out)["setups"].values()} == {3, 64}
+    assert {setup["batch_size"] for setup in tables.read_manifest(out)["setups"].values()} == {3, 16}
 
 
 def _killed(*_, **__):
@@ -190,6 +200,49 @@ def test_another_retry_waits_for_the_one_under_way(out, monkeypatch):
     with pytest.raises(OutputError, match=r"An unfinished retry is there: .*\(reasons differ\).*Finish it by its own"):
         retry(RetrySettings(out, ["all"], actors=1, ray=UNIT))
     assert score_room.check_failures is room.check_failures
+
+
+@pytest.fixture(scope="module")
+def run_over_two(archive, scoring_drawn, tmp_path_factory):
+    """A run over two bundles and their mean while four objects were away; the run, and settings of one like it."""
+    drawn_bundle(other := tmp_path_factory.mktemp("other") / "bundle", "cnn", RECIPE, 1, classes=("no", "yes"))
+    one = scoring_drawn("").bundles
+    settings = scoring_drawn(archive / "run", bundle=[*one, str(other)], ensemble="mean", ray=UNIT)
+    with four_away(archive):
+        score(settings)
+    return settings
+
+
+def test_a_run_over_several_bundles_is_retried_whole_and_its_mean_with_it(run_over_two, archive):
+    names = tables.read_table(run_over_two.out, ["name"])["name"].to_pylist()
+    before = {row["name"]: row for row in tables.read_table(run_over_two.out).to_pylist()}
+    asked = RetrySettings(run_over_two.out, ["not_found"], actors=1, ray=UNIT)
+    retry(asked)
+    score(replace(run_over_two, out=str(archive / "undisturbed-run")))
+    after, wanted = (tables.read_table(uri).to_pylist() for uri in (run_over_two.out, str(archive / "undisturbed-run")))
+    assert len(names) == 3
+    for row, expected in zip(after, wanted, strict=True):
+        assert [row[name] - before[row["name"]][name] for name in ("ok", "failed")] == [4, -4]
+        assert [row[name] for name in ("ok", "failed")] == [expected[name] for name in ("ok", "failed")]
+        found, other = (
+            _rows(storage.join(uri, row["name"])) for uri in (run_over_two.out, f"{archive}/undisturbed-run")
+        )
+        for name, known in other.items():
+            assert (found[name]["status"], found[name]["label"]) == (known["status"], known["label"])
+            if known["status"] == "ok":
+                assert found[name]["probabilities"] == pytest.approx(known["probabilities"], abs=1e-6)
+    assert verify(run_over_two.out)["tables"] == 3
+    manifest = storage.read_bytes(storage.join(run_over_two.out, tables.MANIFEST))
+    retry(asked)
+    assert storage.read_bytes(storage.join(run_over_two.out, tables.MANIFEST)) == manifest
+
+
+def test_one_table_of_a_run_is_not_retried_alone(run_over_two):
+    [name, *_] = tables.read_table(run_over_two.out, ["name"])["name"].to_pylist()
+    with pytest.raises(OutputError, match=r"one table of a run over several bundles\. Retry the run: `medray retry "):
+        retry(RetrySettings(storage.join(run_over_two.out, name), ["all"]))
+    with pytest.raises(SettingsError, match="One --bundle is given for a run over several"):
+        retry(RetrySettings(run_over_two.out, ["all"], bundle="anywhere"))
 
 
 def test_a_word_that_is_no_reason_is_refused_before_any_work(out):
