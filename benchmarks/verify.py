@@ -23,23 +23,23 @@ from medray.schema import INDEX, PREDICTIONS
 
 ROWS, FAILED, SKIPPED = 1_000_000, 0.02, 0.05
 MEASURE = """
-import json, resource, sys, time
+import json, sys, time
 from medray.pipelines.verify import verify
 started = time.monotonic()
 counts = verify(sys.argv[1])
-mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+mb = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))) / 1024
 print(json.dumps({**counts, "seconds": round(time.monotonic() - started, 1), "peak_mb": round(mb)}))
 """
 
 
-def write_table(uri: str, schema: pa.Schema, columns: dict[str, Any], **facts: Any) -> dict[str, Any]:
+def write_table(uri: str, kind: str, schema: pa.Schema, columns: dict[str, Any], **facts: Any) -> dict[str, Any]:
     """A finished table whose other columns are null; its manifest."""
     rows = len(columns["object_id"])
     given = {field.name: pa.array(columns[field.name], field.type) for field in schema if field.name in columns}
     table = pa.table({field.name: given.get(field.name, pa.nulls(rows, field.type)) for field in schema}, schema=schema)
     counts = Funnel()
     told = lambda: {**facts, "funnel": counts.facts()}  # noqa: E731
-    return tables.finish(uri, facts.get("kind", "rows"), counts.counted([table]), schema=schema, facts=told)
+    return tables.finish(uri, kind, counts.counted([table]), schema=schema, facts=told)
 
 
 def generate(folder: Path, rows: int) -> str:
@@ -57,13 +57,13 @@ def generate(folder: Path, rows: int) -> str:
         "reason": reason,
     }
     source = str(folder / "index")
-    index = write_table(source, INDEX, base | {"frames": np.ones(rows, np.int32)})
+    index = write_table(source, "index", INDEX, base | {"frames": np.ones(rows, np.int32)})
     base = {name: values[status != "skipped"] for name, values in base.items()}
     ok = base["status"] == "ok"
     base["sample_id"] = np.where(ok, np.char.add(base["object_id"], ":0"), base["object_id"])
     base["probabilities"] = list(random.random((len(ok), 2), np.float32))
     known = {"source": source, "source_generation": 1, "index_funnel": index["funnel"], "classes": ["a", "b"]}
-    write_table(str(folder / "predictions"), PREDICTIONS, base, **known)
+    write_table(str(folder / "predictions"), "predictions", PREDICTIONS, base, **known)
     return str(folder / "predictions")
 
 
@@ -72,7 +72,7 @@ def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
     with tempfile.TemporaryDirectory() as folder:
         place = generate(Path(folder), rows)
-        done = subprocess.run([sys.executable, "-c", MEASURE, place], check=True, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", MEASURE, place], check=True, stdout=subprocess.PIPE, text=True)
     write_result("verify", {"rows": rows, **json.loads(done.stdout)})
 
 

@@ -82,8 +82,8 @@ def _ledger(uri: str, manifest: dict[str, Any]) -> None:
 
 def _each_sample_once(out: str, manifest: dict[str, Any]) -> dict[str, int]:
     """Compare the rows of each object with what the index says of it."""
-    wanted = slices_to_score(manifest["source"], tables.ROWS_PER_FILE, ["object_id", "frames", "status"])
-    found = compare(wanted, tables.iter_slices(out, ["sample_id", "object_id"], tables.ROWS_PER_FILE))
+    wanted = slices_to_score(manifest["source"], tables.ROWS_PER_GROUP, ["object_id", "frames", "status"])
+    found = compare(wanted, tables.iter_slices(out, ["sample_id", "object_id"], tables.ROWS_PER_GROUP))
     if found.wrong or found.unknown or found.doubled or found.rows != manifest["rows"]:
         raise OutputError(
             f"{out} does not hold one row a sample: {found.wrong} objects with a wrong count, {found.unknown} unknown, "
