@@ -14,8 +14,8 @@ from typing import Any
 
 from medray import __version__
 from medray.errors import DifferentError, MedrayError, TooManyFailedError, place_of
-from medray.replay_settings import ReplaySettings, RetrySettings
-from medray.settings import IndexSettings, PackSettings, ReportSettings, ScoreSettings, TrainSettings
+from medray.result_settings import ReplaySettings, ReportSettings, RetrySettings
+from medray.settings import IndexSettings, PackSettings, ScoreSettings, TrainSettings
 
 VERBS: dict[str, tuple[type[Any], str]] = {
     "index": (IndexSettings, "walk an archive and write one row for each object or shard member"),

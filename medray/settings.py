@@ -275,30 +275,3 @@ class ScoreSettings:
     def samples_a_pass(self) -> int:
         """Samples in one forward pass: few enough for the caches of a CPU, many enough for a GPU."""
         return self.batch_size or (64 if self.use_gpu else 16)
-
-
-@dataclass(frozen=True)
-class ReportSettings:
-    """Turn predictions (and labels) into a metrics table and one HTML page.
-
-    Attributes:
-        predictions: a predictions table.
-        out: where metrics and page go.
-        bundle: the bundle that made the predictions, for heat maps; none = no heat maps.
-        labels: the labels; without a file the page shows scores and failures only.
-        split: which side of the split to report on.
-        history: the training's output folder, to draw its curves.
-        key_file: file with the secret key of the hashed identifiers; none = $MEDRAY_KEY, else ~/.config/medray/key.
-        bootstrap: resamples over patients for the intervals.
-        examples: images shown with heat maps.
-    """
-
-    predictions: str
-    out: str
-    bundle: str | None = None
-    labels: LabelSettings = field(default_factory=LabelSettings)
-    split: Literal["test", "validation", "train", "all"] = "test"
-    history: str | None = None
-    key_file: str | None = None
-    bootstrap: int = 1000
-    examples: int = 12

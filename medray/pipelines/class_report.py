@@ -15,7 +15,7 @@ from medray.pipelines.sides import with_split
 from medray.reports.content import PageContent
 from medray.reports.figures import draw_figures
 from medray.reports.metrics import Evaluation, compute_metrics
-from medray.settings import ReportSettings
+from medray.result_settings import ReportSettings
 from medray.training.bundle import Bundle
 
 

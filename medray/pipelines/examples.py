@@ -16,10 +16,10 @@ from medray.reports.content import Example
 from medray.reports.heat_figures import HeatChecks, draw_heat_checks
 from medray.reports.metrics import Evaluation
 from medray.reports.svg import Figure
+from medray.result_settings import ReportSettings
 from medray.scoring.examples import HEAT_METHODS, Shown, choose_examples, read_again
 from medray.scoring.explain import Heat, explain, from_levels, to_levels
 from medray.scoring.explain_checks import Faithfulness, faithfulness, randomisation_check
-from medray.settings import ReportSettings
 from medray.training.bundle import Bundle
 
 CHECKED = 20

@@ -22,11 +22,11 @@ from medray.pixels.placement import Placement
 from medray.reports.content import Failure, MaskExample, PageContent
 from medray.reports.mask_metrics import MaskSums, compute_mask_metrics, sum_masks
 from medray.reports.mask_sections import draw_spread
+from medray.result_settings import ReportSettings
 from medray.samples.masks import row_masks
 from medray.scoring.examples import prepared_again
 from medray.scoring.mask_choice import choose_masks
 from medray.scoring.segmentations import mask_of, probabilities_of
-from medray.settings import ReportSettings
 from medray.training.bundle import Bundle
 
 NO_AUROC = "There is no AUROC: the predictions hold no probabilities. medray score --probabilities true stores them."

@@ -24,8 +24,8 @@ from medray.pipelines.stored import (
     stored_plan,
     stored_row,
 )
-from medray.replay_settings import ReplaySettings
 from medray.reports.replay_page import Compared, ReplayContent, render_replay
+from medray.result_settings import ReplaySettings
 from medray.samples.inputs import prepare_inputs
 from medray.scoring.plan import ScoringPlan
 from medray.scoring.provenance import code_version, differences, setup_of

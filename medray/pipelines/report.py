@@ -14,8 +14,8 @@ from medray.pipelines.progress import say
 from medray.reports.console import summarize
 from medray.reports.content import PageContent
 from medray.reports.page import render_page
+from medray.result_settings import ReportSettings
 from medray.schema import METRICS
-from medray.settings import ReportSettings
 from medray.training.bundle import load_bundle
 
 CONTENTS: dict[TaskName, Callable[..., PageContent]] = {"classify": class_content, "segment": mask_content}

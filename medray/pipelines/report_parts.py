@@ -6,7 +6,7 @@ from typing import Any
 from medray import __version__
 from medray.pipelines.funnel import funnel_lines
 from medray.reports.content import Failure
-from medray.settings import ReportSettings
+from medray.result_settings import ReportSettings
 from medray.training.bundle import Bundle
 
 SUBGROUPS = ("modality", "patient_sex", "manufacturer")

@@ -26,7 +26,7 @@ from medray.pipelines.setups import recorded_setups
 from medray.pipelines.stored import predictions_manifest, scored_index, stored_plan
 from medray.pipelines.units import planned_units
 from medray.pipelines.verify import to_score, verify, verify_explanations
-from medray.replay_settings import RetrySettings
+from medray.result_settings import RetrySettings
 from medray.samples.units import Unit, cut_units
 from medray.schema import MODELS
 from medray.scoring.provenance import code_version

@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 from medray import storage
 from medray.errors import SettingsError
 from medray.label_settings import SplitSettings
-from medray.settings import ReportSettings
+from medray.result_settings import ReportSettings
 
 SPLIT_FILE = "split.parquet"
 

@@ -15,7 +15,7 @@ from medray.pipelines import explain as room
 from medray.pipelines.report import report
 from medray.pipelines.score import score
 from medray.pipelines.verify import verify
-from medray.settings import ReportSettings
+from medray.result_settings import ReportSettings
 
 ASKED = {"explain": "top", "explain_top": 9}
 

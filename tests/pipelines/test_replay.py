@@ -15,7 +15,7 @@ from medray.pipelines.index import index
 from medray.pipelines.replay import replay
 from medray.pipelines.score import score
 from medray.pipelines.stored import stored_row
-from medray.replay_settings import ReplaySettings
+from medray.result_settings import ReplaySettings
 from medray.settings import IndexSettings, RaySettings
 from tests.pipelines.bundles import RECIPE, drawn_scoring
 from tests.pipelines.here import without_ray

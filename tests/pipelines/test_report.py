@@ -12,7 +12,7 @@ from medray import storage, tables
 from medray.errors import BundleError, LabelError
 from medray.label_settings import LabelSettings
 from medray.pipelines.report import report
-from medray.settings import ReportSettings
+from medray.result_settings import ReportSettings
 from medray.training.bundle import load_bundle, save_bundle
 
 

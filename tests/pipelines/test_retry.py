@@ -17,7 +17,7 @@ from medray.pipelines.replay import replay
 from medray.pipelines.retry import retry
 from medray.pipelines.score import score
 from medray.pipelines.verify import verify
-from medray.replay_settings import ReplaySettings, RetrySettings
+from medray.result_settings import ReplaySettings, RetrySettings
 from medray.settings import IndexSettings, RaySettings
 from tests.pipelines.bundles import RECIPE, drawn_scoring
 from tests.pipelines.here import without_ray

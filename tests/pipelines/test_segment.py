@@ -19,8 +19,9 @@ from medray.pipelines.report import report
 from medray.pipelines.score import score
 from medray.pipelines.train import train
 from medray.pipelines.verify import verify
+from medray.result_settings import ReportSettings
 from medray.scoring.segmentations import mask_of
-from medray.settings import IndexSettings, OptimizerSettings, Recipe, ReportSettings, ScoreSettings, TrainSettings
+from medray.settings import IndexSettings, OptimizerSettings, Recipe, ScoreSettings, TrainSettings
 from medray.training.bundle import load_bundle
 from tests.discs import BAD, COLUMNS, ROWS, SIDES, disc, make_discs
 

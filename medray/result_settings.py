@@ -1,9 +1,38 @@
-"""Settings of what scores finished predictions again: one row to see that it comes out the same, or what failed."""
+"""Settings of what reads finished predictions: a report, a row scored again to be compared, or what failed."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from medray.image_settings import DecodeSettings
+from medray.label_settings import LabelSettings
 from medray.settings import RaySettings
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """Turn predictions (and labels) into a metrics table and one HTML page.
+
+    Attributes:
+        predictions: a predictions table.
+        out: where metrics and page go.
+        bundle: the bundle that made the predictions, for heat maps; none = no heat maps.
+        labels: the labels; without a file the page shows scores and failures only.
+        split: which side of the split to report on.
+        history: the training's output folder, to draw its curves.
+        key_file: file with the secret key of the hashed identifiers; none = $MEDRAY_KEY, else ~/.config/medray/key.
+        bootstrap: resamples over patients for the intervals.
+        examples: images shown with heat maps.
+    """
+
+    predictions: str
+    out: str
+    bundle: str | None = None
+    labels: LabelSettings = field(default_factory=LabelSettings)
+    split: Literal["test", "validation", "train", "all"] = "test"
+    history: str | None = None
+    key_file: str | None = None
+    bootstrap: int = 1000
+    examples: int = 12
 
 
 @dataclass(frozen=True)
