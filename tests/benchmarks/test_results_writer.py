@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from benchmarks.results_writer import write_result
+from benchmarks.results_writer import kept_result, write_result
 
 
 def test_the_last_line_printed_is_what_was_written(tmp_path, capsys):
@@ -20,3 +20,9 @@ def test_commit_machine_and_date_are_named(tmp_path):
     assert re.fullmatch(r"[0-9a-f]{7,}(-changed)?|unknown", result["commit"])
     assert re.search(r"\d+ cores, \d+ GiB", result["machine"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", result["date"])
+
+
+def test_what_was_written_is_kept_for_the_next_run_and_nothing_is_nothing(tmp_path):
+    assert kept_result("speed", tmp_path) == {}
+    assert kept_result("speed", tmp_path) != write_result("speed", {"ratio": 1.5}, tmp_path)
+    assert kept_result("speed", tmp_path)["ratio"] == 1.5
