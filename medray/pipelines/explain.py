@@ -1,5 +1,6 @@
 """The second pass of `medray score`: chosen samples of finished predictions → warm model actors → explanations."""
 
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -13,14 +14,16 @@ from medray.pipelines.funnel import Funnel
 from medray.pipelines.progress import progress, say
 from medray.pipelines.units import WithoutText, ledger_row, on_actors, planned_units, unit_of
 from medray.pipelines.verify import to_score, verify_explanations
-from medray.pipelines.watch import UnitWatch, Watched
+from medray.pipelines.watch import UnitWatch, Watched, is_taken_apart
 from medray.pipelines.watchdog import watched_ledger
 from medray.samples.clock import stage, unit_clock
-from medray.samples.isolated import prepare_unit, start_decoding_process
+from medray.samples.guarded import OfSamples, apart
+from medray.samples.inputs import ModelInput, input_of
+from medray.samples.isolated import isolated_images_of, prepare_unit, start_decoding_process
 from medray.samples.units import cut_units
 from medray.schema import EXPLANATIONS
 from medray.scoring.choice import TO_CHOOSE, choose_explained, rows_to_explain
-from medray.scoring.explanations import explain_samples
+from medray.scoring.explanations import chosen_samples, explain_samples
 from medray.settings import ScoreSettings
 from medray.training.bundle import Bundle, load_bundle
 
@@ -28,10 +31,11 @@ from medray.training.bundle import Bundle, load_bundle
 class Explainer:
     """A warm actor: loads the model once, explains the chosen samples of a unit a call, writes its part in one PUT."""
 
-    def __init__(self, settings: ScoreSettings, key: bytes) -> None:
+    def __init__(self, settings: ScoreSettings, key: bytes, *, decoding: bool = True) -> None:
         torch.set_num_threads(1)
         keep_freed_memory()
-        start_decoding_process()
+        if decoding:
+            start_decoding_process()
         self.settings, self.key = settings, key
         self.bundle = load_bundle(*settings.bundles)
         self.model = self.bundle.build_model().to("cuda" if settings.use_gpu else "cpu")
@@ -39,17 +43,38 @@ class Explainer:
     @WithoutText()
     @unit_clock("explain")
     def __call__(self, block: pa.Table, died: int = 0) -> pa.Table:
-        """Explain the unit that a row names; its ledger row. However often it `died`, it is not taken apart."""
+        """Explain the unit that a row names; its ledger row. `died` tells how often it has ended an actor."""
         unit = unit_of(block)
-        rows, bundle = unit.rows(), self.bundle
-        samples = prepare_unit(rows, self.key, bundle.recipe, bundle.input_kind, decode=self.settings.decode)
-        with stage("forward"):
-            explained = explain_samples(
-                samples, rows, bundle, self.model, method=self.settings.explain_method, unit_id=unit.unit_id
-            )
+        rows = unit.rows()
+        if is_taken_apart(died, self.settings.ray):
+            explained = self._apart(rows, unit.unit_id)
+        else:
+            recipe, kind = self.bundle.recipe, self.bundle.input_kind
+            samples = prepare_unit(rows, self.key, recipe, kind, decode=self.settings.decode)
+            with stage("forward"):
+                explained = self.answer(chosen_samples(samples, rows), rows, unit.unit_id)
         with stage("write"):
             storage.write_parquet(tables.part_uri(explanations_of(self.settings.out), unit.unit_id), explained)
         return ledger_row(unit.unit_id, explained)
+
+    def answer(self, samples: pa.Table, rows: pa.Table, unit_id: str) -> pa.Table:
+        """A row for each of a unit's chosen samples."""
+        method = self.settings.explain_method
+        return explain_samples(samples, rows, self.bundle, self.model, method=method, unit_id=unit_id)
+
+    def _apart(self, rows: pa.Table, unit_id: str) -> pa.Table:
+        """The same, but nothing that could end a process happens in this one."""
+        wanted = ModelInput(self.bundle.recipe, self.bundle.input_kind)
+        images = isolated_images_of(rows, self.key, wanted.image_recipe, self.settings.decode)
+        load = partial(_explaining, self.settings, wanted, rows, unit_id)
+        with stage("forward"):
+            return apart(chosen_samples(images, rows), load, 1, self.settings.ray.stalled_s)
+
+
+def _explaining(settings: ScoreSettings, wanted: ModelInput, rows: pa.Table, unit_id: str) -> OfSamples:
+    """Chosen images to their rows, for a process of its own."""
+    explainer = Explainer(settings, b"", decoding=False)
+    return lambda images: explainer.answer(input_of(images, wanted), rows, unit_id)
 
 
 def explanations_of(predictions: str) -> str:

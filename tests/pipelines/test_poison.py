@@ -94,6 +94,30 @@ def undisturbed_graphs(work):
     return "graphs"
 
 
+def test_a_sample_whose_heat_ends_its_worker_costs_its_heat(work):
+    for out in ("explained", "explained-whole"):
+        code, said = _run(_score(work, out), "")
+        assert code == 0, said
+    guilty = _in_the_middle(_rows(work / "explained"))
+    code, said = _run(_score(work, "explained-whole", "--explain", "all"), "")
+    assert code == 0, said
+    code, said = _run(_score(work, "explained", "--explain", "all"), f"forward:kill:@{guilty}")
+    assert code == 0, said
+    found, wanted = (
+        {row["sample_id"]: row for row in tables.read_table(str(work / out / tables.EXPLANATIONS)).to_pylist()}
+        for out in ("explained", "explained-whole")
+    )
+    assert found.keys() == wanted.keys()
+    assert {name for name in wanted if found[name] != wanted[name]} == {guilty}
+    assert (found[guilty]["status"], found[guilty]["reason"], found[guilty]["heat"]) == (
+        "failed",
+        "worker_killed",
+        None,
+    )
+    assert found[guilty]["label"] == wanted[guilty]["label"]
+    assert verify(str(work / "explained"))["explained"] == len(wanted)
+
+
 def test_a_frozen_worker_is_named_with_its_stage_and_ends_the_job(work):
     flags = _score(work, "frozen", "--ray.stalled_s", "5", "--ray.no_progress_s", "60")
     code, said = _run(flags, "forward:freeze:8")

@@ -10,7 +10,7 @@ from medray.samples.collate import collate
 from medray.samples.tables import flat_lists, sample_table, to_graphs
 from medray.schema import EXPLANATIONS
 from medray.scoring.explain import explain, to_levels
-from medray.scoring.explanations import explain_samples
+from medray.scoring.explanations import chosen_samples, explain_samples
 from medray.settings import Recipe
 from medray.training.bundle import Bundle
 
@@ -46,7 +46,7 @@ def explained(bundle: Bundle, method: str = "cam") -> tuple[pa.Table, pa.Table, 
     torch.manual_seed(0)
     widths = {"in_channels": 1, "node_features": 12, "edge_features": 4}
     model = build_model(bundle.model_name, num_classes=2, **widths).eval()
-    return explain_samples(table, rows, bundle, model, method=method, unit_id="u"), table, model
+    return explain_samples(chosen_samples(table, rows), rows, bundle, model, method=method, unit_id="u"), table, model
 
 
 def test_each_chosen_frame_has_one_row_and_only_what_can_be_read_has_heat(bundle):
