@@ -35,7 +35,10 @@ Answers = list[tuple[Output, pa.Table]]
 
 @dataclass(frozen=True)
 class UnitPreparer:
-    """Reads, decodes and prepares a unit in a task of its own (`actors`); each table travels as one value."""
+    """Reads, decodes and prepares a unit in a task of its own (`actors`); each table travels as one value.
+
+    Beside them goes `died`, how often the unit has ended the process that prepared it.
+    """
 
     inputs: tuple[ModelInput, ...]
     key: bytes = field(repr=False)
@@ -47,6 +50,7 @@ class UnitPreparer:
         """One row that says where the unit lies, and holds its samples; none where they end whoever prepares them."""
         block = pa.Table.from_pylist([vars(unit)])
         with self.watch.over(unit.unit_id, "prepare") as died:
+            block = block.append_column("died", pa.array([died], pa.int64()))
             if is_taken_apart(died, self.watch.ray):
                 return block
             for number, samples in enumerate(prepare_inputs(unit.rows(), self.key, self.inputs, self.decode)):

@@ -116,7 +116,8 @@ class Watched:
         self.watch, self.worker = watch, worker(*arguments)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        """The worker's ledger row, with `died`."""
+        """The worker's ledger row, with `died`: here, and in what the block says of the process that prepared it."""
+        earlier = block["died"][0].as_py() if "died" in block.column_names else 0
         with self.watch.over(unit_of(block).unit_id) as died:
             row: pa.Table = self.worker(block, died)
-        return row.set_column(row.column_names.index("died"), "died", pa.array([died], pa.int64()))
+        return row.set_column(row.column_names.index("died"), "died", pa.array([earlier + died], pa.int64()))
