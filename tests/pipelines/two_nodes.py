@@ -5,6 +5,7 @@ object: how many workers of each node ran our actors.
 """
 
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -37,6 +38,8 @@ def main() -> None:
     """Run it."""
     source, bundle, out, *kill = sys.argv[1:]
     temporary = tempfile.mkdtemp(prefix="medray-nodes-")
+    os.environ["RAY_TMPDIR"] = temporary
+    os.mkdir(f"{temporary}/ray")  # where Cluster writes its address; it makes no folder for it
     head = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False, "temp_dir": temporary}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     second = cluster.add_node(num_cpus=1, object_store_memory=STORE)
