@@ -20,7 +20,7 @@ import boto3
 
 from benchmarks.drawn_bundle import drawn_bundle
 from benchmarks.results_writer import write_result
-from benchmarks.road import data_folder, medray, real_archive, work_folder
+from benchmarks.road import command, data_folder, medray, real_archive, work_folder
 from medray import storage, tables
 from medray.settings import Recipe
 from tests.ceph import Ceph
@@ -58,12 +58,9 @@ def upload(work: Path, root: str) -> dict[str, int]:
 
 def killed(verb: str, out: str, seen: str, **flags: Any) -> dict[str, Any]:
     """Give a command that is killed twice, then to its end; seconds, and the parts that each kill left."""
-    words = [verb, "--out", out]
-    for name, value in flags.items():
-        words += [f"--{name.replace('__', '.')}", str(value)]
     left, started = [0], time.perf_counter()
     for number in range(KILLS):
-        with Driver(*words) as driver:
+        with Driver(*command(verb, out=out, **flags)) as driver:
             driver.wait_until(lambda: len(storage.names(f"{out}/{seen}")) > left[-1])
             time.sleep(BETWEEN_S * number)
             driver.kill()

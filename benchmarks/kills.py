@@ -25,7 +25,7 @@ from benchmarks.drawn_bundle import drawn_bundle
 from benchmarks.phantoms import make_phantom_archive
 from benchmarks.processes import below
 from benchmarks.results_writer import write_result
-from benchmarks.road import medray, work_folder
+from benchmarks.road import command, medray, work_folder
 from medray import tables
 from medray.settings import Recipe
 
@@ -124,16 +124,14 @@ def run_round(work: Path, number: int) -> dict[str, Any]:
     out, marks = work / f"round-{number:04d}", work / f"marks-{number:04d}"
     marks.mkdir(exist_ok=True)
     environment = os.environ | {"MEDRAY_FAULT": ";".join(draw(number)), "MEDRAY_FAULT_MARKS": str(marks)}
-    command = [sys.executable, "-m", "medray.cli", "score"]
-    for name, value in flags(work, out.name).items():
-        command += [f"--{name.replace('__', '.')}", str(value)]
+    words = [sys.executable, "-m", "medray.cli", *command("score", **flags(work, out.name))]
     codes: list[int] = []
     started, missing = time.monotonic(), 0
     with eyes_on(out) as eyes:
         while 0 not in codes and len(codes) < RUNS:
             eyes.look()
             missing = _units(out) - len(eyes.seen) if codes else 0
-            codes.append(subprocess.run(command, env=environment, capture_output=True, check=False).returncode)
+            codes.append(subprocess.run(words, env=environment, capture_output=True, check=False).returncode)
             wait_until_gone(eyes.pids)
     finished = codes[-1] == 0
     kills = sorted(path.name for path in marks.iterdir())

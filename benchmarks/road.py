@@ -16,20 +16,23 @@ from medray.training.bundle import load_bundle
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def command(verb: str, **flags: Any) -> list[str]:
+    """A verb and its flags as words; flags are given with `__` for the dot."""
+    return [verb, *(word for name, value in flags.items() for word in (f"--{name.replace('__', '.')}", str(value)))]
+
+
 def medray(verb: str, **flags: Any) -> float:
     """Run `medray VERB --flag value …` in a process of its own; wall seconds.
 
-    Flags are given with `__` for the dot: `labels__file="labels.csv"`.
+    Flags are those of `command`: `labels__file="labels.csv"`.
 
     Raises:
         SystemExit: the verb failed; its own words stand above.
     """
-    command = [sys.executable, "-m", "medray.cli", verb]
-    for name, value in flags.items():
-        command += [f"--{name.replace('__', '.')}", str(value)]
-    print("$ medray", " ".join(command[3:]), file=sys.stderr, flush=True)
+    words = command(verb, **flags)
+    print("$ medray", " ".join(words), file=sys.stderr, flush=True)
     started = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, check=False)
+    done = subprocess.run([sys.executable, "-m", "medray.cli", *words], cwd=ROOT, check=False)
     if done.returncode:
         sys.exit(f"medray {verb} ended with {done.returncode}")
     return time.perf_counter() - started

@@ -31,11 +31,10 @@ from medray.training.bundle import Bundle, load_bundle
 class Explainer:
     """A warm actor: loads the model once, explains the chosen samples of a unit a call, writes its part in one PUT."""
 
-    def __init__(self, settings: ScoreSettings, key: bytes, *, decoding: bool = True) -> None:
+    def __init__(self, settings: ScoreSettings, key: bytes) -> None:
         torch.set_num_threads(1)
         keep_freed_memory()
-        if decoding:
-            start_decoding_process()
+        start_decoding_process()
         self.settings, self.key = settings, key
         self.bundle = load_bundle(*settings.bundles)
         self.model = self.bundle.build_model().to("cuda" if settings.use_gpu else "cpu")
@@ -49,18 +48,15 @@ class Explainer:
         if is_taken_apart(died, self.settings.ray):
             explained = self._apart(rows, unit.unit_id)
         else:
-            recipe, kind = self.bundle.recipe, self.bundle.input_kind
+            recipe, kind, method = self.bundle.recipe, self.bundle.input_kind, self.settings.explain_method
             samples = prepare_unit(rows, self.key, recipe, kind, decode=self.settings.decode)
             with stage("forward"):
-                explained = self.answer(chosen_samples(samples, rows), rows, unit.unit_id)
+                explained = explain_samples(
+                    chosen_samples(samples, rows), rows, self.bundle, self.model, method=method, unit_id=unit.unit_id
+                )
         with stage("write"):
             storage.write_parquet(tables.part_uri(explanations_of(self.settings.out), unit.unit_id), explained)
         return ledger_row(unit.unit_id, explained)
-
-    def answer(self, samples: pa.Table, rows: pa.Table, unit_id: str) -> pa.Table:
-        """A row for each of a unit's chosen samples."""
-        method = self.settings.explain_method
-        return explain_samples(samples, rows, self.bundle, self.model, method=method, unit_id=unit_id)
 
     def _apart(self, rows: pa.Table, unit_id: str) -> pa.Table:
         """The same, but nothing that could end a process happens in this one."""
@@ -73,8 +69,10 @@ class Explainer:
 
 def _explaining(settings: ScoreSettings, wanted: ModelInput, rows: pa.Table, unit_id: str) -> OfSamples:
     """Chosen images to their rows, for a process of its own."""
-    explainer = Explainer(settings, b"", decoding=False)
-    return lambda images: explainer.answer(input_of(images, wanted), rows, unit_id)
+    torch.set_num_threads(1)
+    bundle, method = load_bundle(*settings.bundles), settings.explain_method
+    model = bundle.build_model().to("cuda" if settings.use_gpu else "cpu")
+    return lambda images: explain_samples(input_of(images, wanted), rows, bundle, model, method=method, unit_id=unit_id)
 
 
 def explanations_of(predictions: str) -> str:

@@ -11,9 +11,9 @@ from medray import storage, tables
 from medray.errors import OutputError
 from medray.pipelines.aggregate import verify_aggregates
 from medray.pipelines.funnel import STATUSES, Funnel, checked_funnel, same_funnel
-from medray.pipelines.once import compare
 from medray.schema import INDEX
 from medray.scoring.choice import TO_CHOOSE, choose_explained
+from medray.scoring.completeness import compare
 
 UNIT_COLUMNS = [name for name in INDEX.names if name not in ("position_mm", "orientation")]
 

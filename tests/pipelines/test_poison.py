@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import kills
 from benchmarks.drawn_bundle import drawn_bundle
+from benchmarks.road import command
 from medray import tables
 from medray.pipelines.verify import verify
 from medray.settings import GraphRecipe, Recipe
@@ -24,10 +25,7 @@ def work(tmp_path_factory):
 
 
 def _score(work, out, *more, bundle="bundle"):
-    flags = ["score"]
-    for name, value in (kills.flags(work, out) | {"bundle": work / bundle}).items():
-        flags += [f"--{name.replace('__', '.')}", str(value)]
-    return (*flags, *more)
+    return (*command("score", **(kills.flags(work, out) | {"bundle": work / bundle})), *more)
 
 
 def _rows(uri):

@@ -1,4 +1,4 @@
-"""Each sample once: an index and predictions compared in 20 bytes a row, sorted."""
+"""Is each sample there once? An index and predictions compared as sorted numbers, 20 bytes a row."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""medray/pipelines/once.py: against the same rules in plain Python, on drawn tables with every kind of fault."""
+"""medray.scoring.completeness.py: against the same rules in plain Python, on drawn tables with every kind of fault."""
 
 import random
 from collections import Counter
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medray.pipelines.once import Compared, compare, packed_ids
+from medray.scoring.completeness import Compared, compare, packed_ids
 
 IDS = [f"{number:032x}" for number in (0, 1, 2**64 - 1, 2**64, 2**127, 2**128 - 1, 10**20, 10**30)]
 STRANGE = ["", "x", "g" * 32, IDS[1].upper()[:31] + "Z", IDS[2] + "0"]
