@@ -32,6 +32,7 @@ from medray.settings import Recipe
 DRIVER = ("claimed", "planned", "unit", "finishing", "filed", "finished")
 WORKER = ("read", "decode", "forward", "write", "written")
 ENDS = ("kill", "segfault", "exit")
+COUNTS = ("lost", "doubled", "changed", "redone_units", "parts_left")
 RUNS = 20  # of one command, at the most
 LOOK_S = 0.1
 
@@ -168,10 +169,9 @@ def summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     kinds = Counter(
         "raylet" if action == "raylet" else "driver" if stage in DRIVER else "worker" for stage, action, _ in names
     )
-    counts = ("lost", "doubled", "changed", "redone_units", "parts_left")
     return {
         "kills": len(names),
-        **{name: sum(int(found.get(name, 0)) for found in rounds) for name in counts},
+        **{name: sum(int(found.get(name, 0)) for found in rounds) for name in COUNTS},
         "unfinished_rounds": sum(not found["finished"] for found in rounds),
         "rounds": len(rounds),
         "runs": sum(len(found["codes"]) for found in rounds),

@@ -14,7 +14,7 @@ from medray.pipelines.funnel import Funnel
 from medray.pipelines.progress import progress, say
 from medray.pipelines.units import WithoutText, ledger_row, on_actors, planned_units, unit_of
 from medray.pipelines.verify import to_score, verify_explanations
-from medray.pipelines.watch import UnitWatch, Watched, is_taken_apart
+from medray.pipelines.watch import FIRST, Tries, UnitWatch, Watched, is_taken_apart
 from medray.pipelines.watchdog import watched_ledger
 from medray.samples.clock import stage, unit_clock
 from medray.samples.guarded import OfSamples, apart
@@ -41,22 +41,24 @@ class Explainer:
 
     @WithoutText()
     @unit_clock("explain")
-    def __call__(self, block: pa.Table, died: int = 0) -> pa.Table:
-        """Explain the unit that a row names; its ledger row. `died` tells how often it has ended an actor."""
+    def __call__(self, block: pa.Table, tries: Tries = FIRST) -> pa.Table:
+        """Explain the unit that a row names; its ledger row."""
         unit = unit_of(block)
-        rows = unit.rows()
-        if is_taken_apart(died, self.settings.ray):
-            explained = self._apart(rows, unit.unit_id)
-        else:
-            recipe, kind, method = self.bundle.recipe, self.bundle.input_kind, self.settings.explain_method
-            samples = prepare_unit(rows, self.key, recipe, kind, decode=self.settings.decode)
-            with stage("forward"):
-                explained = explain_samples(
-                    chosen_samples(samples, rows), rows, self.bundle, self.model, method=method, unit_id=unit.unit_id
-                )
+        part = tables.part_uri(explanations_of(self.settings.out), unit.unit_id)
+        if tries.maybe_finished and storage.exists(part):
+            return ledger_row(unit.unit_id, storage.read_parquet(part, ["status", "reason"]))
+        taken_apart = is_taken_apart(tries.died, self.settings.ray)
+        explained = (self._apart if taken_apart else self._explained)(unit.rows(), unit.unit_id)
         with stage("write"):
-            storage.write_parquet(tables.part_uri(explanations_of(self.settings.out), unit.unit_id), explained)
+            storage.write_parquet(part, explained)
         return ledger_row(unit.unit_id, explained)
+
+    def _explained(self, rows: pa.Table, unit_id: str) -> pa.Table:
+        recipe, kind, method = self.bundle.recipe, self.bundle.input_kind, self.settings.explain_method
+        samples = prepare_unit(rows, self.key, recipe, kind, decode=self.settings.decode)
+        with stage("forward"):
+            chosen = chosen_samples(samples, rows)
+            return explain_samples(chosen, rows, self.bundle, self.model, method=method, unit_id=unit_id)
 
     def _apart(self, rows: pa.Table, unit_id: str) -> pa.Table:
         """The same, but nothing that could end a process happens in this one."""

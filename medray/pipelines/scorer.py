@@ -16,7 +16,7 @@ from medray.pipelines.cluster import cpus, gpus
 from medray.pipelines.setups import record_setup
 from medray.pipelines.units import HALF, PlannedUnit, WithoutText, ledger_row, on_actors, unit_dataset, unit_of
 from medray.pipelines.warmth import with_loads
-from medray.pipelines.watch import UnitWatch, Watched, is_taken_apart
+from medray.pipelines.watch import FIRST, Tries, UnitWatch, Watched, is_taken_apart
 from medray.pipelines.watchdog import watched_ledger
 from medray.samples.clock import Taken, running, stage, unit_clock
 from medray.samples.guarded import OfSamples, apart
@@ -73,15 +73,15 @@ class Scorer:
 
     @WithoutText()
     @unit_clock("score")
-    def __call__(self, block: pa.Table, died: int = 0) -> pa.Table:
-        """Score the unit that a row names; its ledger row. `died` tells how often it has ended an actor."""
+    def __call__(self, block: pa.Table, tries: Tries = FIRST) -> pa.Table:
+        """Score the unit that a row names; its ledger row."""
         unit = unit_of(block)
         rows = unit.rows()
         parts = [tables.part_uri(output.uri, unit.unit_id) for output in self.plan.outputs]
-        if died and all(storage.exists(part) for part in parts):  # it was ended behind its last PUT
+        if tries.maybe_finished and all(storage.exists(part) for part in parts):
             outcome = storage.read_parquet(parts[0], ["status", "reason"])
         else:
-            answers = self._answers(block, rows, unit.unit_id, died)
+            answers = self._answers(block, rows, unit.unit_id, tries.died)
             stages.reach("write", unit.unit_id)
             with stage("write"):
                 for part, (_, predictions) in zip(parts, answers, strict=True):

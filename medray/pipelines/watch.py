@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import ray
@@ -81,6 +81,22 @@ class UnitWatch:
         _internal_kv_del(f"{self.run}/", del_by_prefix=True, namespace=NAMESPACE)
 
 
+class Tries(NamedTuple):
+    """Earlier tries at a unit in this run.
+
+    Attributes:
+        died: that ended their worker.
+        maybe_finished: the unit's part files may be whole already: a worker was ended behind its last PUT, or
+            before Ray had word that it was done with the unit.
+    """
+
+    died: int = 0
+    maybe_finished: bool = False
+
+
+FIRST = Tries()
+
+
 def is_taken_apart(died: int, settings: RaySettings) -> bool:
     """Whether a unit that has ended its worker so often is taken apart."""
     return 0 < settings.max_retries <= died
@@ -110,14 +126,15 @@ class _Heartbeat:
 
 
 class Watched:
-    """A warm actor under watch: the worker within is called with a block and with how often its unit ended an actor."""
+    """A warm actor under watch: the worker within is called with a block and the earlier `Tries` at its unit."""
 
     def __init__(self, watch: UnitWatch, worker: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         self.watch, self.worker = watch, worker(*arguments)
+        self.restarted = bool(ray.get_runtime_context().was_current_actor_reconstructed)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """The worker's ledger row, with `died`: here, and in what the block says of the process that prepared it."""
         earlier = block["died"][0].as_py() if "died" in block.column_names else 0
         with self.watch.over(unit_of(block).unit_id) as died:
-            row: pa.Table = self.worker(block, died)
+            row: pa.Table = self.worker(block, Tries(died, maybe_finished=died > 0 or self.restarted))
         return row.set_column(row.column_names.index("died"), "died", pa.array([earlier + died], pa.int64()))

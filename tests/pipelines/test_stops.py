@@ -1,6 +1,7 @@
 """The driver of a scoring stopped at each fault point: the same command again ends as if nothing had been (no Ray)."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,16 @@ from benchmarks.phantoms import make_phantom_archive
 from medray import faults, storage, tables
 from medray.models.catalog import build_model
 from medray.pipelines import score as score_room
+from medray.pipelines.explain import Explainer
+from medray.pipelines.scorer import Scorer
+from medray.pipelines.watch import FIRST, Tries
 from medray.samples.isolated import end_decoding_process
 from medray.settings import RaySettings, Recipe, ScoreSettings
 from medray.training.bundle import Bundle, save_bundle
 from tests.pipelines.here import without_ray
 
 UNITS = 6
+COUNTED = ["unit_id", "rows", "ok", "skipped", "failed", "reasons"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -91,3 +96,27 @@ def test_a_driver_stopped_there_loses_doubles_and_redoes_nothing(
         assert {name: kept[name] for name in before} == before
         assert units_this_run == len(kept) - len(before)
     assert (_rows(out), _names(out)) == undisturbed
+
+
+@pytest.mark.parametrize("worker", [Scorer, Explainer])
+def test_a_finished_unit_that_is_given_again_to_a_restarted_actor_is_left_as_it_is(
+    settings, tmp_path, monkeypatch, worker
+):
+    out, given = tmp_path / "out", []
+    once = worker.__call__
+
+    def again(actor, block, tries=FIRST):
+        assert tries == FIRST
+        first, written = once(actor, block), _parts_of_both(out)
+        second = once(actor, block, Tries(maybe_finished=True))
+        assert written == _parts_of_both(out)
+        given.append(second.select(COUNTED).equals(first.select(COUNTED)))
+        return second
+
+    monkeypatch.setattr(worker, "__call__", again)
+    score_room.score(replace(settings(out), explain="all"))
+    assert len(given) >= UNITS and all(given)
+
+
+def _parts_of_both(out):
+    return _parts(out) | {f"explained {name}": time for name, time in _parts(out / tables.EXPLANATIONS).items()}
