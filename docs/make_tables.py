@@ -23,6 +23,11 @@ TABLES = {
         "`numpy.repeat(run_classes, run_lengths).reshape(rows, columns)` is the mask; "
         "`medray.scoring.segmentations.mask_of(row)` does that.",
     ),
+    "predictions of clips, series and studies": (
+        schema.FRAME_SETS,
+        "One sample of several frames, by a bundle whose recipe says so (`--recipe.sample.of`). Of the columns that "
+        "`predictions` have too, one that the sample's objects do not share is null.",
+    ),
     "models": (
         schema.MODELS,
         "One table of predictions, of a bundle or of their mean: what the output folder of several bundles holds "

@@ -42,6 +42,29 @@ class DecodeSettings:
 
 
 @dataclass(frozen=True)
+class SampleRecipe:
+    """What one sample is: a frame, or several of them that get one answer together.
+
+    Attributes:
+        of: `frame`; `clip`, all frames of an object (cine, ultrasound, a multi-frame volume); `series` or `study`, all
+            frames of all their objects. An object without a series or study is a sample of its own.
+        frames: at the most; of a larger sample they are taken evenly, in its order: series after series, along the
+            slice normal, by number.
+    """
+
+    of: Literal["frame", "clip", "series", "study"] = "frame"
+    frames: int = 32
+
+    def __post_init__(self) -> None:
+        """Refuse a sample of nothing.
+
+        Raises:
+            SettingsError: a number out of its range.
+        """
+        _check("recipe.sample.frames", self.frames, self.frames >= 1, "1 or more")
+
+
+@dataclass(frozen=True)
 class GraphRecipe:
     """How an image becomes a region graph.
 

@@ -17,7 +17,8 @@ class LabelSettings:
         file: CSV or Parquet; none = the folder of each image is its class.
         column: the column with the class.
         join: the key of the join: `path` (relative to the archive, `shard.tar/member` inside a shard),
-            `sop_instance_uid` or `patient`; `auto` takes the first of them that the file has.
+            `sop_instance_uid`, `series_instance_uid`, `study_instance_uid` or `patient`; `auto` takes the first of them
+            that the file has.
         patient_column: groups images of one patient where the headers do not; none = the header's patient.
         split_column: column naming the side of the split, where the labels have one.
         where: keep only images whose index columns equal these values, e.g. {modality: CT}.
@@ -31,7 +32,7 @@ class LabelSettings:
 
     file: str | None = None
     column: str = "label"
-    join: Literal["auto", "path", "sop_instance_uid", "patient"] = "auto"
+    join: Literal["auto", "path", "sop_instance_uid", "series_instance_uid", "study_instance_uid", "patient"] = "auto"
     patient_column: str | None = "patient_id"
     split_column: str | None = "split"
     where: dict[str, str] = field(default_factory=dict)

@@ -22,6 +22,9 @@ class NetworkSettings:
         stem: channels of the convolution blocks of `hybrid` (16, 32).
         widths: channels of the convolution blocks of `cnn` (8, 16, 24, 32).
         hidden: features before the logits of `cnn` (48).
+        frame_readout: from the frames of a clip, series or study to their answer: the mean of the frames' features
+            weighed by learned attention (`attention`, whose weights stand in the predictions), or mean and maximum of
+            each feature (`mean_max`).
     """
 
     width: int | None = None
@@ -35,6 +38,7 @@ class NetworkSettings:
     stem: tuple[int, ...] | None = None
     widths: tuple[int, ...] | None = None
     hidden: int | None = None
+    frame_readout: Literal["mean_max", "attention"] | None = None
 
     def given(self) -> dict[str, Any]:
         """The options that are not left to the model."""

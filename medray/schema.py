@@ -137,6 +137,24 @@ PREDICTIONS = pa.schema(
     ]
 )
 
+FRAME_SETS = pa.schema(
+    [
+        *SCORED,
+        _field("keyed_by", pa.string(), "what the sample's id is: object_id, series_key or study_key"),
+        _field("frames_listed", pa.int32(), "frames of the sample; an object that cannot be read counts as one"),
+        _field("frames_failed", pa.int32(), "of those that were taken (--recipe.sample.frames), how many failed"),
+        _field("frame_ids", pa.list_(pa.string()), "object_id:frame of those that the answer rests on, in order"),
+        _field(
+            "frame_weights", pa.list_(pa.float32()), "of each in the answer, where the model attends; they sum to 1"
+        ),
+        _field("logits", pa.list_(pa.float32()), "one a class, in the bundle's order"),
+        _field("probabilities", pa.list_(pa.float32()), "one a class, in the bundle's order"),
+        _field("label", pa.string(), "the predicted class, at the bundle's threshold"),
+        *MADE_BY,
+    ]
+)
+"""Predictions of samples of several frames: a column of SCORED or MADE_BY that their objects do not share is null."""
+
 MODELS = pa.schema(
     [
         _field("name", pa.string(), "the folder of the model's predictions, beside this table"),
@@ -154,7 +172,9 @@ MODELS = pa.schema(
 AGGREGATES = pa.schema(
     [
         _field("group_key", pa.string(), "the series', study's or patient's key; where it is missing the object_id"),
-        _field("keyed_by", pa.string(), "series_key, study_key, patient_key, or object_id"),
+        _field(
+            "keyed_by", pa.string(), "series_key, study_key, patient_key, object_id; sample_id where all are missing"
+        ),
         _field("patient_key", pa.string(), "as in the predictions; null where they do not say"),
         _field("study_key", pa.string(), "likewise; null for patients"),
         _field("series_key", pa.string(), "likewise; null for patients and studies"),

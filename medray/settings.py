@@ -5,7 +5,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from medray.image_settings import AugmentSettings, DecodeSettings, GraphRecipe, StepRecipe
+from medray.errors import SettingsError
+from medray.image_settings import AugmentSettings, DecodeSettings, GraphRecipe, SampleRecipe, StepRecipe
 from medray.label_settings import LabelSettings, SplitSettings, TaskName
 from medray.network_settings import NetworkSettings
 
@@ -34,6 +35,7 @@ class Recipe:
         invert_monochrome1: make high values bright in every image (PS3.3 C.7.6.3.1.2).
         steps: optional steps: crop, spacing, noise, local contrast.
         graph: how the prepared image becomes a region graph, for models that want one.
+        sample: what gets one answer: a frame, or all frames of a clip, series or study.
     """
 
     size: int = 128
@@ -47,6 +49,7 @@ class Recipe:
     invert_monochrome1: bool = True
     steps: StepRecipe = field(default_factory=StepRecipe)
     graph: GraphRecipe = field(default_factory=GraphRecipe)
+    sample: SampleRecipe = field(default_factory=SampleRecipe)
 
     def id(self) -> str:
         """12 hexadecimal digits of the recipe's SHA-256: it stands in every prediction row."""
@@ -271,7 +274,20 @@ class ScoreSettings:
         """The folders of the bundles, one or several."""
         return [self.bundle] if isinstance(self.bundle, str) else list(self.bundle)
 
-    @property
-    def samples_a_pass(self) -> int:
-        """Samples in one forward pass: few enough for the caches of a CPU, many enough for a GPU."""
-        return self.batch_size or (64 if self.use_gpu else 16)
+    def samples_a_pass(self, recipe: Recipe) -> int:
+        """Samples in one forward pass: few enough for the caches of a CPU, many enough for a GPU.
+
+        One that has several frames goes by itself.
+        """
+        own = 64 if self.use_gpu else 16
+        return 1 if recipe.sample.of != "frame" else own if self.batch_size is None else self.batch_size
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be scored with.
+
+        Raises:
+            SettingsError: a number out of its range.
+        """
+        for name in ("batch_size", "actors"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise SettingsError(f"--{name} is {getattr(self, name)}, and must be 1 or more.", "Or leave it out.")

@@ -1,4 +1,4 @@
-"""Labels and how they find their images: by path, by SOP instance UID, by patient, or by the folder they lie in."""
+"""Labels and how they find their images: by path, by UID, by patient, or by the folder they lie in."""
 
 import csv
 import io
@@ -19,7 +19,13 @@ from medray.errors import LabelError
 from medray.label_settings import LabelSettings
 
 COUNTS = b"medray.labels"
-JOINED_ON = {"path": "object_id", "sop_instance_uid": "instance_key", "patient": "patient_key"}
+JOINED_ON = {
+    "path": "object_id",
+    "sop_instance_uid": "instance_key",
+    "series_instance_uid": "series_key",
+    "study_instance_uid": "study_key",
+    "patient": "patient_key",
+}
 
 CONTENT = {"column": "class", "mask_column": "masks' paths", "region_column": "paths of the regions that count"}
 
@@ -126,7 +132,7 @@ def _chosen(index: pa.Table, settings: LabelSettings) -> pa.ChunkedArray:
 
 
 def _join(table: pa.Table, settings: LabelSettings) -> _Join:
-    columns = {"path": "path", "sop_instance_uid": "sop_instance_uid", "patient": settings.patient_column or ""}
+    columns = {**{name: name for name in JOINED_ON}, "patient": settings.patient_column or ""}
     wanted = list(columns) if settings.join == "auto" else [settings.join]
     for name in wanted:
         if columns[name] in table.column_names:
@@ -205,5 +211,5 @@ def _nothing_matches(index: pa.Table, names: list[str], join: _Join, key: bytes,
         f"None of the {len(names)} labels matches one of the {len(index)} objects. They were joined by {join.name}: "
         f"the labels' column {join.label_column!r} has keys of the form {theirs}, the index {ours} "
         "(x = letters, 0 = digits).",
-        "Choose another join (--labels.join path, sop_instance_uid or patient), or write the keys as the archive does.",
+        f"Choose another join (--labels.join {', '.join(JOINED_ON)}), or write the keys as the archive does.",
     )

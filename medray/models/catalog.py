@@ -1,7 +1,7 @@
 """The models by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from medray.errors import SettingsError
 from medray.label_settings import TaskName
 from medray.models.cnn import SmallCNN
 from medray.models.deepsets import DeepSets
+from medray.models.frame_pooling import FRAME_WIDTH, FramePooling
 from medray.models.gat import GAT
 from medray.models.gatedgcn import GatedGCN
 from medray.models.gcn import GCN
@@ -142,14 +143,16 @@ def build_model(
         node_features: columns of `x`; image models do not read it.
         edge_features: columns of `edge_attr`; image models do not read it.
         task: `segment` for the logits of each node instead of each graph.
-        options: keyword arguments of the model beyond its widths.
+        options: keyword arguments of the model beyond its widths; with `frame_readout` it answers for several frames
+            together (`FramePooling`).
 
     Raises:
         SettingsError: no such model or option, a model that does not do the task, or a width below one.
     """
     family = model_family(name)
     _check_task(name, task)
-    options = options or {}
+    options = dict(options or {})
+    frame_readout = options.pop("frame_readout", None)
     if unknown := sorted(set(options) - set(family.options)):
         raise SettingsError(f"{name} has no option {unknown[0]!r}.", f"It knows {', '.join(family.options)}.")
     inputs = ModelInputs(num_classes, in_channels, node_features, edge_features, task)
@@ -158,4 +161,7 @@ def build_model(
     widths += [node_features, edge_features] if family.input_kind != "image" else []
     if min(widths) < 1:
         raise SettingsError(f"{name} cannot be built for widths {tuple(widths)}.", "Each must be 1 or more.")
-    return family.build(inputs, options).to(memory_format=torch.channels_last)
+    if frame_readout is None:
+        return family.build(inputs, options).to(memory_format=torch.channels_last)
+    frame_model = family.build(replace(inputs, num_classes=FRAME_WIDTH), options)
+    return FramePooling(frame_model, num_classes, frame_readout).to(memory_format=torch.channels_last)

@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medray.models.segments import Segments, mean_and_max, segment_sum, softmax_powers
+from medray.models.segments import Segments, mean_and_max, segment_sum, softmax_powers, spread
 
 
 class MeanMax(nn.Module):
@@ -25,6 +25,11 @@ class AttentionReadout(nn.Module):
         super().__init__()
         self.columns = width
         self.score = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1, bias=False))
+
+    def weights(self, embedding: Float[Tensor, "nodes width"], nodes: Segments) -> Float[Tensor, " nodes"]:
+        """What each node weighs in its graph: they sum to 1."""
+        powers = softmax_powers(self.score(embedding), nodes)
+        return (powers / spread(segment_sum(powers, nodes), nodes))[:, 0]
 
     def forward(self, embedding: Float[Tensor, "nodes width"], nodes: Segments) -> Float[Tensor, "graphs columns"]:
         """Embeddings of graphs."""

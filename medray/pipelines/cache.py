@@ -26,9 +26,9 @@ from medray.pipelines.units import (
     unit_of,
 )
 from medray.samples.clock import Taken, running, stage, unit_clock
+from medray.samples.frame_sets import cut_samples
 from medray.samples.isolated import isolated_images_of, prepare_unit
 from medray.samples.tables import InputKind, to_graphs
-from medray.samples.units import cut_units
 from medray.settings import RaySettings, Recipe
 
 FROM_PLAN = ("object_id", "patient_key", "label_number", "split")
@@ -149,7 +149,8 @@ def prepare_cache(settings: CacheSettings, labelled: pa.Table) -> dict[str, Any]
     if tables.claim(settings.uri, run):
         say(f"train: prepared samples are there already ({settings.uri})")
         return tables.read_manifest(settings.uri)
-    units = planned_units(settings.uri, lambda: cut_units(labelled, settings.ray.unit_bytes))
+    sample = settings.recipe.sample
+    units = planned_units(settings.uri, lambda: cut_samples(labelled, settings.ray.unit_bytes, sample))
     done = tables.finished_parts(settings.uri)
     todo = [unit for unit in units if unit.unit_id not in done]
     if todo:

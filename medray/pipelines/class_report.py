@@ -6,16 +6,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from medray import storage, tables
+from medray import tables
 from medray.archive.labels import join_labels
 from medray.errors import LabelError, SettingsError
+from medray.image_settings import SampleRecipe
 from medray.pipelines.examples import heated_examples
 from medray.pipelines.report_parts import SUBGROUPS, card, failures, funnel, provenance, subtitle
 from medray.pipelines.sides import with_split
+from medray.pipelines.verify import slices_to_score
 from medray.reports.content import PageContent
 from medray.reports.figures import draw_figures
 from medray.reports.metrics import Evaluation, compute_metrics
 from medray.result_settings import ReportSettings
+from medray.samples.frame_sets import SAMPLE_KEY
+from medray.samples.sample_labels import with_sample_labels
 from medray.training.bundle import Bundle
 
 
@@ -30,7 +34,7 @@ def class_content(
     """
     if settings.labels.task != "classify":
         raise SettingsError("--labels.mask_column is given, and these predictions are classes of images.")
-    labelled = _labelled(everything, settings, key)
+    labelled = _labelled(everything, manifest, settings, key)
     evaluation, chosen = _evaluation(labelled, manifest, bundle, with_labels=settings.labels.file is not None)
     heated = heated_examples(evaluation, chosen, bundle, settings=settings, key=key)
     return PageContent(
@@ -50,14 +54,12 @@ def class_content(
     )
 
 
-def _labelled(everything: pa.Table, settings: ReportSettings, key: bytes) -> pa.Table:
+def _labelled(everything: pa.Table, manifest: dict[str, Any], settings: ReportSettings, key: bytes) -> pa.Table:
     """Scored samples of the chosen side, with their labels where there are any."""
     scored = everything.filter(pc.equal(everything["status"], "ok"))
     if settings.labels.file is None:
         return scored.append_column("label_given", pa.nulls(scored.num_rows, pa.string()))
-    source = tables.read_manifest(storage.join(settings.predictions))["source"]
-    archive = tables.read_manifest(source)["archive"]
-    joined = join_labels(scored.rename_columns({"label": "predicted"}), settings.labels, key, archive)
+    joined = _joined(scored.rename_columns({"label": "predicted"}), manifest, settings, key)
     joined = joined.rename_columns({"label": "label_given", "predicted": "label"})
     joined = joined.filter(pc.is_valid(joined["label_given"]))
     sided = with_split(joined, settings)
@@ -65,6 +67,22 @@ def _labelled(everything: pa.Table, settings: ReportSettings, key: bytes) -> pa.
         sides = "the test side" if settings.split == "test" else f"the side {settings.split!r}"
         raise LabelError(f"No scored sample with a label is on {sides}.", "Try --split all.")
     return sided
+
+
+def _joined(scored: pa.Table, manifest: dict[str, Any], settings: ReportSettings, key: bytes) -> pa.Table:
+    """Scored samples with `label` and `split`; those of several frames have them of their objects."""
+    sample, source = SampleRecipe(**manifest["sample"]), manifest["source"]
+    archive = tables.read_manifest(source)["archive"]
+    if sample.of == "frame":
+        return join_labels(scored, settings.labels, key, archive)
+    objects = pa.concat_tables(slices_to_score(source, tables.ROWS_PER_FILE))
+    labelled = with_sample_labels(join_labels(objects, settings.labels, key, archive), sample)
+    place = pc.index_in(scored["sample_id"], value_set=labelled[SAMPLE_KEY].combine_chunks())
+    patients = pc.coalesce(labelled["patient_key"].take(place), scored["patient_key"])
+    scored = scored.set_column(scored.column_names.index("patient_key"), "patient_key", patients)
+    return scored.append_column("label", labelled["label"].take(place)).append_column(
+        "split", labelled["split"].take(place)
+    )
 
 
 def _evaluation(

@@ -82,11 +82,11 @@ def heated_examples(
     Args:
         evaluation: of the chosen samples.
         chosen: their predictions.
-        bundle: that made them; none = no heat, and no examples.
+        bundle: that made them; none = no heat, and no examples, as with samples of several frames.
         settings: of the report.
         key: unseals the objects' names.
     """
-    if bundle is None or not chosen.num_rows or not settings.examples:
+    if bundle is None or bundle.recipe.sample.of != "frame" or not chosen.num_rows or not settings.examples:
         return HeatedExamples()
     picks = _picks(evaluation, chosen, max(settings.examples, CHECKED))
     index = rows_of(tables.read_manifest(settings.predictions)["source"], [pick.sample for pick in picks], "object_id")

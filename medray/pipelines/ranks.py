@@ -14,7 +14,6 @@ from ray.train.torch import TorchTrainer, get_device, prepare_model
 
 from medray import storage
 from medray.allocator import keep_freed_memory
-from medray.graphs.features import edge_feature_names, node_feature_names
 from medray.models.catalog import build_model, model_family
 from medray.pipelines.cache import cached_dataset
 from medray.pipelines.cluster import cpus
@@ -28,6 +27,7 @@ from medray.settings import TrainSettings
 from medray.training.bundle import Bundle, library_versions, save_bundle
 from medray.training.checkpoint import load_checkpoint, save_checkpoint
 from medray.training.fit import EpochReport, TrainingData, TrainState, evaluate, figures, fit, start_training, unwrapped
+from medray.training.model_inputs import model_inputs
 from medray.training.seeding import seed_everything
 from medray.training.task import TASKS, Task, inverse_frequency
 
@@ -159,19 +159,6 @@ def _start(run: SeedRun, world: int, rank: int, device: torch.device) -> tuple[T
     return state, TASKS[run.settings.task](run.classes, class_weights=weights)
 
 
-def model_inputs(settings: TrainSettings) -> dict[str, Any]:
-    """Widths, task and options, given or decided by the recipe, as keyword arguments of `build_model`."""
-    family = model_family(settings.model)
-    graph = family.input_kind != "image"
-    return {
-        "in_channels": settings.recipe.channels,
-        "node_features": len(node_feature_names(settings.recipe.graph, settings.recipe.channels)) if graph else 0,
-        "edge_features": len(edge_feature_names(settings.recipe.graph)) if graph else 0,
-        "task": settings.task,
-        "options": {**settings.network.given(), **family.options_for(settings.recipe)},
-    }
-
-
 def _blocks(shard: Any) -> Iterator[pa.Table]:
     for block in shard.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
         if block.num_rows:
@@ -191,7 +178,7 @@ def _evaluated(run: SeedRun, shard: Any) -> ShardStream:
 
 
 def _augmented(run: SeedRun, batches: Iterable[Batch], epoch: int, device: torch.device) -> Iterator[Batch]:
-    """Training batches, each sample changed as its id, the epoch and the seed say."""
+    """Training batches, each sample changed as its id, the epoch and the seed say; all of its frames alike."""
     from medray.samples.device_graphs import has_device_path  # these load compiled kernels
     from medray.training import augment
 
@@ -199,7 +186,7 @@ def _augmented(run: SeedRun, batches: Iterable[Batch], epoch: int, device: torch
     there = device.type == "cuda" and has_device_path(run.settings.recipe)
     graphs = augment.augment_graphs_on if there else augment.augment_graphs
     for batch in batches:
-        drawn = augment.draw_batch(run.settings.augment, run.seed, epoch, batch.sample_ids)
+        drawn = augment.draw_batch(run.settings.augment, run.seed, epoch, augment.samples_of_images(batch))
         if run.builds_graphs:
             given = batch.to(device) if there else batch
             yield graphs(given, drawn, run.settings.recipe, kind, classes=len(run.classes))

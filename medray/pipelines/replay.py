@@ -14,12 +14,13 @@ from medray.archive.identity import load_key
 from medray.errors import DifferentError, OutputError
 from medray.image_settings import DecodeSettings
 from medray.pipelines.progress import say
-from medray.pipelines.replay_views import pictures_of, provenance_of
+from medray.pipelines.replay_views import frame_pictures, pictures_of, provenance_of, weightiest_frames
 from medray.pipelines.stored import (
     StoredRow,
     changed_objects,
     index_rows,
     predictions_manifest,
+    rows_of_sample,
     scored_index,
     stored_plan,
     stored_row,
@@ -37,6 +38,7 @@ ANSWERED = {
     "classify": ("label", "logits", "probabilities"),
     "segment": ("rows", "columns", "area_fractions", "placement", "run_classes", "run_lengths", "probabilities"),
 }
+OF_FRAMES = ("frames_listed", "frames_failed", "frame_ids", "frame_weights")
 OUTCOME = ("status", "reason", "decoder", "flags")
 
 
@@ -72,13 +74,15 @@ def replay(settings: ReplaySettings) -> dict[str, Any]:
     stored = stored_row(uri, settings.sample, manifest)
     inputs = _inputs(stored, manifest, plan, key)
     again = _scored_again(stored, inputs, plan)
-    names = (*OUTCOME, *ANSWERED[bundle.task])
+    alone = plan.sample.of == "frame"
+    names = (*OUTCOME, *ANSWERED[bundle.task], *(() if alone else OF_FRAMES))
     compared = [
         Compared(name, stored.row[name], again[name], _bits(stored.row[name]) == _bits(again[name])) for name in names
     ]
     different = [each.name for each in compared if not each.same]
     why = [*inputs.remarks, *_why(stored)]
-    indexed = index_rows(manifest["source"], [settings.sample]).to_pylist()[0]
+    shown = [settings.sample] if alone else weightiest_frames(stored.row)
+    indexed = index_rows(manifest["source"], shown).to_pylist() if shown else []
     content = ReplayContent(
         settings.sample,
         bundle.classes,
@@ -86,7 +90,9 @@ def replay(settings: ReplaySettings) -> dict[str, Any]:
         compared,
         why=why,
         provenance=provenance_of(stored),
-        pictures=pictures_of(uri, stored.row, indexed, bundle, key=key),
+        pictures=pictures_of(uri, stored.row, indexed[0], bundle, key=key)
+        if alone
+        else frame_pictures(stored.row, shown, {row["object_id"]: row for row in indexed}, bundle, key=key),
     )
     page = storage.join(storage.absolute(settings.out), f"replay-{settings.sample.replace(':', '-')}.html")
     storage.write_bytes(page, render_replay(content).encode())
@@ -104,13 +110,15 @@ def _inputs(stored: StoredRow, manifest: dict[str, Any], plan: ScoringPlan, key:
     Raises:
         OutputError: the sample's own object is not what it was.
     """
-    rows = index_rows(scored_index(manifest, key), stored.batch)
+    source, own, sample_id = scored_index(manifest, key), stored.row["object_id"], stored.row["sample_id"]
+    alone = plan.sample.of == "frame"
+    rows = index_rows(source, stored.batch) if alone else rows_of_sample(source, stored.row, plan.sample)
     changed = changed_objects(rows, key)
-    own, sample_id = stored.row["object_id"], stored.row["sample_id"]
-    if own in changed:
-        what = f"The object of {sample_id} has changed since it was scored: its etag was {stored.row['etag']}"
+    if gone := sorted(changed.keys() & ({own} if alone else set(rows["object_id"].to_pylist()))):
+        was = dict(zip(rows["object_id"].to_pylist(), rows["etag"].to_pylist(), strict=True))[gone[0]]
+        what = f"An object of {sample_id} has changed since it was scored: its etag was {was}"
         cure = "Its numbers cannot be had again: index the archive, and score the index into a new --out."
-        raise OutputError(f"{what} and is {changed[own]}.", cure)
+        raise OutputError(f"{what} and is {changed[gone[0]]}.", cure)
     decode = DecodeSettings(**(stored.setup or manifest)["decode"])
     prepared = prepare_inputs(rows, key, plan.inputs, decode)
     found = prepared[0].select(["sample_id", "status"]).to_pylist()

@@ -16,6 +16,7 @@ from medray.scoring.explain import explain, from_levels, to_levels
 from medray.scoring.segmentations import mask_of
 from medray.training.bundle import Bundle
 
+SHOWN = 4  # frames of a sample
 PROVENANCE = ("model_id", "code", "recipe_id", "decoder", "unit_id", "etag")
 
 
@@ -41,6 +42,43 @@ def pictures_of(uri: str, row: dict[str, Any], indexed: dict[str, Any], bundle: 
     if shown.label_map is not None:
         found.append(_graph(shown, image))
     return [*found, _heat(uri, row, shown, bundle) if bundle.task == "classify" else _mask(row, image, bundle)]
+
+
+def weightiest_frames(row: dict[str, Any]) -> list[str]:
+    """Of a sample of several frames, those to look at: what weighs most in the answer, else some from end to end."""
+    names, weights = row["frame_ids"] or [], row["frame_weights"]
+    if weights is None:
+        return [names[int(place)] for place in np.linspace(0, len(names) - 1, min(SHOWN, len(names)))]
+    return [names[place] for place in np.argsort(weights)[::-1][:SHOWN]]
+
+
+def frame_pictures(
+    row: dict[str, Any], frames: list[str], indexed: dict[str, dict[str, Any]], bundle: Bundle, *, key: bytes
+) -> list[Picture]:
+    """Images (and graphs) of frames of a sample, with what each weighs.
+
+    Args:
+        row: of the predictions.
+        frames: their ids.
+        indexed: rows of the index by object.
+        bundle: that scored it.
+        key: unseals the objects' names.
+    """
+    weights = dict(zip(row["frame_ids"] or (), row["frame_weights"] or (), strict=False))
+    found = []
+    for name in frames:
+        own, _, number = name.partition(":")
+        try:
+            shown = read_again({**indexed[own], "frame": int(number)}, key, bundle)
+        except SampleError:
+            continue
+        weighs = f", {weights[name]:.1%} of the answer" if name in weights else ""
+        place = row["frame_ids"].index(name) + 1
+        image, title = shown.image.mean(axis=0), f"Frame {place} of {len(row['frame_ids'])}{weighs}"
+        found.append(Picture(title, f"{name}, recipe {row['recipe_id']}.", image_png(image)))
+        if shown.label_map is not None:
+            found.append(_graph(shown, image))
+    return found
 
 
 def _graph(shown: Shown, image: np.ndarray) -> Picture:

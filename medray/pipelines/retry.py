@@ -16,19 +16,20 @@ import pyarrow.compute as pc
 from medray import __version__, storage, tables
 from medray.archive.identity import load_key
 from medray.errors import OutputError, Reason, SettingsError
-from medray.image_settings import DecodeSettings
+from medray.image_settings import DecodeSettings, SampleRecipe
 from medray.pipelines.cluster import cluster
 from medray.pipelines.funnel import Funnel
 from medray.pipelines.progress import progress, say, say_funnels
-from medray.pipelines.score import SCHEMAS, check_failures, counts_of
+from medray.pipelines.score import check_failures, counts_of
 from medray.pipelines.scorer import run_units
 from medray.pipelines.setups import recorded_setups
 from medray.pipelines.stored import predictions_manifest, scored_index, stored_plan
 from medray.pipelines.units import planned_units
 from medray.pipelines.verify import to_score, verify, verify_explanations
 from medray.result_settings import RetrySettings
-from medray.samples.units import Unit, cut_units
-from medray.schema import MODELS
+from medray.samples.frame_sets import SAMPLE_KEY, cut_samples, with_sample_keys
+from medray.samples.units import Unit
+from medray.schema import INDEX, MODELS
 from medray.scoring.provenance import code_version
 from medray.scoring.wanted import rows_to_retry
 from medray.settings import ScoreSettings
@@ -90,7 +91,8 @@ def _retry_table(settings: RetrySettings) -> dict[str, Any]:
         _claim(scoring, settings, manifest)
 
         def cut() -> Iterator[Unit]:
-            for unit in cut_units(rows_to_retry(to_score(source), chosen), settings.ray.unit_bytes):
+            rows = _rows_to_retry(source, chosen, plan.sample)
+            for unit in cut_samples(rows, settings.ray.unit_bytes, plan.sample):
                 yield Unit(tables.digest([unit.unit_id, manifest["generation"]]), unit.rows)  # no id of an earlier one
 
         units = planned_units(scoring.out, cut)
@@ -100,7 +102,7 @@ def _retry_table(settings: RetrySettings) -> dict[str, Any]:
             with cluster(settings.ray):
                 for _ in progress(run_units(todo, scoring, plan, key), total=len(todo), what="retry"):
                     pass
-        manifest = _merge(settings, scoring, chosen, [unit.unit_id for unit in units])
+        manifest = _merge(settings, scoring, chosen, [unit.unit_id for unit in units], plan.schema_of(plan.outputs[0]))
     verify(out)
     say_funnels("retry", {"index": manifest["index_funnel"], "samples": manifest["funnel"]})
     return manifest
@@ -157,7 +159,18 @@ def _claim(scoring: ScoreSettings, settings: RetrySettings, manifest: dict[str, 
         raise OutputError(f"An unfinished retry is there: {error.what}", cure) from None
 
 
-def _merge(settings: RetrySettings, scoring: ScoreSettings, chosen: pa.Table, unit_ids: list[str]) -> dict[str, Any]:
+def _rows_to_retry(source: str, chosen: pa.Table, sample: SampleRecipe) -> pa.Table:
+    if sample.of == "frame":
+        return rows_to_retry(to_score(source), chosen)
+    keyed = with_sample_keys(to_score(source, INDEX.names), sample)
+    again = keyed.filter(pc.is_in(keyed[SAMPLE_KEY], value_set=chosen["sample_id"].combine_chunks()))
+    readable = again.filter(pc.equal(again["status"], "ok"))[SAMPLE_KEY].combine_chunks()
+    return again.filter(pc.is_in(again[SAMPLE_KEY], value_set=readable))
+
+
+def _merge(
+    settings: RetrySettings, scoring: ScoreSettings, chosen: pa.Table, unit_ids: list[str], schema: pa.Schema
+) -> dict[str, Any]:
     """The next generation of the table: rows that stay, then those of the retry; its manifest last."""
     out, manifest = settings.predictions, tables.read_manifest(settings.predictions)
     again = [*tables.iter_parts(scoring.out, unit_ids, ["sample_id", "object_id", "status", "reason"])]
@@ -183,7 +196,6 @@ def _merge(settings: RetrySettings, scoring: ScoreSettings, chosen: pa.Table, un
             yield table.filter(pc.invert(pc.is_in(table["sample_id"], value_set=replaced)))
         yield from tables.iter_parts(scoring.out, unit_ids)
 
-    schema = SCHEMAS[manifest["task"]]
     finished = tables.finish(
         out, "predictions", counts.counted(rows()), schema=schema, facts=lambda: {**facts, "funnel": counts.facts()}
     )
@@ -198,7 +210,7 @@ def _replaced(chosen: pa.Table, scored: pa.Table) -> pa.Array:
         pc.is_null(chosen["frame"]), pc.is_in(chosen["object_id"], value_set=scored["object_id"].combine_chunks())
     )
     same = pc.is_in(chosen["sample_id"], value_set=scored["sample_id"].combine_chunks())
-    return chosen.filter(pc.or_(same, whole))["sample_id"].combine_chunks()
+    return chosen.filter(pc.or_(same, pc.fill_null(whole, False)))["sample_id"].combine_chunks()
 
 
 def _say(entry: dict[str, Any]) -> None:

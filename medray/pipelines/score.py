@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,6 @@ import pyarrow as pa
 from medray import __version__, stages, storage, tables
 from medray.archive.identity import load_key
 from medray.errors import Reason, TooManyFailedError
-from medray.label_settings import TaskName
 from medray.pipelines.aggregate import aggregate_predictions
 from medray.pipelines.cluster import cluster
 from medray.pipelines.explain import check_explanations, explain_predictions
@@ -20,15 +20,14 @@ from medray.pipelines.progress import Progress, say, say_funnels
 from medray.pipelines.scorer import run_units
 from medray.pipelines.setups import recorded_setups
 from medray.pipelines.units import PlannedUnit
-from medray.pipelines.verify import objects_to_score, slices_to_score, verify
+from medray.pipelines.verify import UNIT_COLUMNS, objects_to_score, slices_to_score, verify
 from medray.pipelines.warmth import warmth
-from medray.pipelines.waves import SLICE_ROWS, planned_waves
-from medray.schema import MODELS, PREDICTIONS, SEGMENTATIONS
+from medray.pipelines.waves import SLICE_ROWS, planned_waves, slices_of_samples
+from medray.samples.frame_sets import cut_samples
+from medray.schema import INDEX, MODELS
 from medray.scoring.plan import Output, ScoringPlan, plan_scoring, scored_with
 from medray.scoring.provenance import code_version
 from medray.settings import ScoreSettings
-
-SCHEMAS: dict[TaskName, pa.Schema] = {"classify": PREDICTIONS, "segment": SEGMENTATIONS}
 
 
 def score(settings: ScoreSettings) -> dict[str, Any]:
@@ -120,13 +119,22 @@ def _scored(settings: ScoreSettings, plan: ScoringPlan, key: bytes, ray_stays: E
     work = _Work(settings, replace(plan, outputs=unfinished), key)
     if work.done:
         say(f"score: {len(work.done):,} units are finished already")
-    waves = planned_waves(settings.out, slices_to_score(source, SLICE_ROWS), settings.ray.unit_bytes)
-    ledger = list(watch.over(work.ledger(waves), total=objects_to_score(source), step="objects"))
+    ledger = list(
+        watch.over(work.ledger(_waves(settings, plan, source)), total=objects_to_score(source), step="objects")
+    )
     finished = _Done(settings, work.units, source, [row for row in ledger if "unit_id" in row], plan, watch)
     for output in unfinished:
         manifest = _finish(output, finished)
     watch.say_summary(watch.summary())
     return manifest if len(ids) == 1 else _list_models(settings.out, finished)
+
+
+def _waves(settings: ScoreSettings, plan: ScoringPlan, source: str) -> Iterator[list[PlannedUnit]]:
+    columns = UNIT_COLUMNS if plan.sample.of == "frame" else INDEX.names  # slices are ordered by their geometry
+    read = partial(slices_to_score, source, SLICE_ROWS, columns)
+    slices = slices_of_samples(read, objects_to_score(source), plan.sample)
+    cut = partial(cut_samples, sample=plan.sample)
+    return planned_waves(settings.out, slices, settings.ray.unit_bytes, cut)
 
 
 @dataclass
@@ -163,6 +171,7 @@ def _finish(output: Output, done: _Done) -> dict[str, Any]:
     facts: dict[str, Any] = {
         **{name: getattr(output, name) for name in ("model_id", "recipe_id", "task", "threshold")},
         "classes": list(output.classes),
+        "sample": asdict(done.plan.sample),
         "scored_with": scored_with(done.settings, done.plan, output),
         "code": code_version(),
         "decode": asdict(done.settings.decode),
@@ -174,7 +183,7 @@ def _finish(output: Output, done: _Done) -> dict[str, Any]:
         output.uri,
         "predictions",
         parts,
-        schema=SCHEMAS[output.task],
+        schema=done.plan.schema_of(output),
         facts=lambda: {
             **facts,
             "setups": recorded_setups(done.settings.out),

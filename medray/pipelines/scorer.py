@@ -69,7 +69,7 @@ class Scorer:
         self.settings, self.plan, self.key = settings, plan, key
         device = "cuda" if settings.use_gpu else "cpu"
         self.models = WarmModels(plan, settings, device)
-        record_setup(settings, device)
+        record_setup(settings, plan.members[0].bundle.recipe, device)
 
     @WithoutText()
     @unit_clock("score")
@@ -110,8 +110,9 @@ class Scorer:
             recipe = self.plan.inputs[member.inputs[0]].image_recipe
             images = wanted_samples(isolated_images_of(rows, self.key, recipe, settings.decode), rows)
             load = partial(_answering, settings, replace(self.plan, members=(member,)), rows, unit_id)
+            together = settings.samples_a_pass(member.bundle.recipe)
             with stage("forward"):
-                answers.append(apart(images, load, settings.samples_a_pass, settings.ray.stalled_s))
+                answers.append(apart(images, load, together, settings.ray.stalled_s))
         return tables_of(self.plan, answers)
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from medray import storage, tables
 from medray.scoring.provenance import setup_id, setup_of
-from medray.settings import ScoreSettings
+from medray.settings import Recipe, ScoreSettings
 
 
-def record_setup(settings: ScoreSettings, device: str) -> None:
+def record_setup(settings: ScoreSettings, recipe: Recipe, device: str) -> None:
     """Leave this process's setup beside the part files; of equal ones the last stays."""
-    setup = setup_of(settings.samples_a_pass, device, settings.decode)
+    setup = setup_of(settings.samples_a_pass(recipe), device, settings.decode)
     storage.write_json(storage.join(settings.out, tables.PARTS, f"setup-{setup_id(setup)}.json"), setup)
 
 

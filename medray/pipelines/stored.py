@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 from medray import storage, tables
 from medray.archive.identity import key_check, unseal
 from medray.errors import AccessDeniedError, BundleError, NotFoundError, OutputError, SettingsError
+from medray.image_settings import SampleRecipe
 from medray.pipelines.verify import UNIT_COLUMNS
+from medray.samples.frame_sets import cut_samples
 from medray.schema import INDEX
 from medray.scoring.plan import ScoringPlan, plan_scoring
 from medray.settings import ScoreSettings
@@ -117,6 +119,14 @@ def index_rows(source: str, sample_ids: list[str]) -> pa.Table:
     found = tables.rows_where(source, "object_id", objects, UNIT_COLUMNS)
     found = found.take(pc.index_in(pa.array(objects), value_set=found["object_id"].combine_chunks()))
     return found.cast(pa.schema([INDEX.field(name) for name in UNIT_COLUMNS]))
+
+
+def rows_of_sample(source: str, row: dict[str, Any], sample: SampleRecipe) -> pa.Table:
+    """The rows of the objects of a sample of several frames, as a unit has them."""
+    found = tables.rows_where(source, row["keyed_by"], [row["sample_id"]])
+    found = found.filter(pc.not_equal(found["status"], "skipped"))
+    [unit] = cut_samples(found, 1, sample)
+    return unit.rows
 
 
 def changed_objects(rows: pa.Table, key: bytes) -> dict[str, str]:

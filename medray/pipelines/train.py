@@ -14,17 +14,19 @@ from medray.archive.identity import load_key
 from medray.archive.labels import join_labels, read_labels
 from medray.archive.mask_labels import COLUMNS, join_masks
 from medray.archive.splits import assign_splits, check_no_leak, split_hash
-from medray.errors import LabelError
+from medray.errors import LabelError, SettingsError
 from medray.label_settings import LabelSettings
 from medray.models.catalog import build_model, model_family
 from medray.pipelines.cache import CacheSettings, prepare_cache
 from medray.pipelines.cluster import cluster
 from medray.pipelines.index import ensure_index, generation_of, known_index
 from medray.pipelines.progress import say
-from medray.pipelines.ranks import SeedRun, model_inputs, train_seed
+from medray.pipelines.ranks import SeedRun, train_seed
 from medray.pipelines.sides import SPLIT_FILE
+from medray.samples.sample_labels import with_sample_labels
 from medray.schema import HISTORY
 from medray.settings import TrainSettings
+from medray.training.model_inputs import model_inputs
 from medray.training.summary import mean_interval
 
 SPLIT_COLUMNS = ["object_id", "patient_key", "label", "split"]
@@ -45,6 +47,8 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     if tables.is_finished(settings.out, run):
         say(f"train: {settings.out} is finished already")
         return tables.read_manifest(settings.out)
+    if settings.task == "segment" and settings.recipe.sample.of != "frame":
+        raise SettingsError("--recipe.sample.of is of classes; masks are of frames.", "Leave it at `frame`.")
     build_model(settings.model, num_classes=2, **model_inputs(settings))  # what cannot be built is refused now
     key = load_key(settings.key_file)
     if settings.labels.file:
@@ -85,6 +89,7 @@ def labelled_rows(source: str, settings: TrainSettings, key: bytes) -> pa.Table:
         labelled = join_masks(rows, index.select(COLUMNS), settings.labels, key=key, archive=archive)
     else:
         labelled = join_labels(rows, settings.labels, key, archive)
+    labelled = with_sample_labels(labelled, settings.recipe.sample)
     labelled = labelled.filter(pc.is_valid(labelled["label"]))
     labelled = assign_splits(labelled, settings.split)
     check_no_leak(labelled)

@@ -9,11 +9,14 @@ import pyarrow.compute as pc
 
 from medray import storage, tables
 from medray.errors import OutputError
+from medray.image_settings import SampleRecipe
 from medray.pipelines.aggregate import verify_aggregates
 from medray.pipelines.funnel import STATUSES, Funnel, checked_funnel, same_funnel
+from medray.samples.frame_sets import KEY_COLUMNS
 from medray.schema import INDEX
 from medray.scoring.choice import TO_CHOOSE, choose_explained
 from medray.scoring.completeness import compare
+from medray.scoring.frame_sets import COUNTED, found_samples_of, wanted_samples_of
 
 UNIT_COLUMNS = [name for name in INDEX.names if name not in ("position_mm", "orientation")]
 
@@ -58,7 +61,8 @@ def verify(out: str) -> dict[str, int]:
         raise OutputError(
             f"{out} cannot be verified: its index has been updated since.", "Score the index again, into a new --out."
         )
-    counts = _each_sample_once(out, manifest)
+    sample = SampleRecipe(**manifest["sample"])
+    counts = _each_sample_once(out, manifest) if sample.of == "frame" else _each_set_once(out, manifest, sample)
     _ledger(manifest["source"], source)
     _ledger(out, manifest)
     if not same_funnel(manifest["index_funnel"], source["funnel"]):
@@ -91,6 +95,21 @@ def _each_sample_once(out: str, manifest: dict[str, Any]) -> dict[str, int]:
             "Delete the output and score again; please report it.",
         )
     return {"objects": found.objects, "rows": found.rows}
+
+
+def _each_set_once(out: str, manifest: dict[str, Any], sample: SampleRecipe) -> dict[str, int]:
+    """Compare samples of several frames, and how many each lists, with those of the index."""
+    columns = sorted({"object_id", "frames", "status", KEY_COLUMNS[sample.of]})
+    wanted = wanted_samples_of(slices_to_score(manifest["source"], tables.ROWS_PER_GROUP, columns), sample)
+    found = found_samples_of(tables.iter_slices(out, COUNTED, tables.ROWS_PER_GROUP))
+    doubled = pc.sum(pc.greater(found["rows"], 1)).as_py() or 0
+    if doubled or not found.select(COUNTED).equals(wanted.select(COUNTED)):
+        raise OutputError(
+            f"{out} does not hold each {sample.of} once, with all of its frames: {found.num_rows:,} of "
+            f"{wanted.num_rows:,}, {doubled} doubled.",
+            "Delete the output and score again; please report it.",
+        )
+    return {"objects": objects_to_score(manifest["source"]), "rows": found.num_rows}
 
 
 def verify_explanations(out: str) -> int | None:

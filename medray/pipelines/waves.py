@@ -7,7 +7,9 @@ from itertools import chain, islice, repeat
 import pyarrow as pa
 
 from medray import storage
+from medray.image_settings import SampleRecipe
 from medray.pipelines.units import PLAN, PlannedUnit, plan_uri, read_plan_file, write_plan_file
+from medray.samples.frame_sets import sample_slices
 from medray.samples.units import Unit, cut_units
 
 SLICE_ROWS = 131_072  # of the index: cut in a second, and a few hundred megabytes
@@ -37,6 +39,25 @@ def planned_waves(
         while (wave := coming.result()) is not None:
             coming = thread.submit(next, waves, None)
             yield wave
+
+
+def slices_of_samples(read: Callable[[], Iterable[pa.Table]], objects: int, sample: SampleRecipe) -> Iterator[pa.Table]:
+    """An index in slices that hold whole samples, the same ones in each run.
+
+    Where samples have several frames, each slice holds those whose keys fall into it, and the index is read once for
+    SLICES_OF_LATER_WAVES slices: rows of a series may lie anywhere in it.
+
+    Args:
+        read: the rows of the index, a slice at a time.
+        objects: rows of the index.
+        sample: what a sample is.
+    """
+    if sample.of == "frame":
+        yield from read()
+        return
+    number = max(1, -(-objects // SLICE_ROWS))
+    for first in range(0, number, SLICES_OF_LATER_WAVES):
+        yield from sample_slices(read(), sample, number=number, first=first, held=SLICES_OF_LATER_WAVES)
 
 
 def _waves(slices: Iterator[list[PlannedUnit]]) -> Iterator[list[PlannedUnit]]:

@@ -10,7 +10,10 @@ import numpy as np
 
 from medray.reports.html import definitions, document, missing, section, table
 
+OF_CLASSES = ("logits", "probabilities", "area_fractions")
+"""Columns with a value for each class."""
 _LONGEST = 9  # values of a list that are written out; of longer ones the number and a digest
+_WIDEST = 80  # letters of a list of names, likewise
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class ReplayContent:
         rows = []
         for each in self.compared:
             values = [value if isinstance(value, list) else [] for value in (each.stored, each.replayed)]
-            if self.classes and len(values[0]) == len(values[1]) == len(self.classes):
+            if each.name in OF_CLASSES and self.classes and len(values[0]) == len(values[1]) == len(self.classes):
                 for name, *pair in zip(self.classes, *values, strict=True):
                     same = np.array(pair[0]).tobytes() == np.array(pair[1]).tobytes()
                     rows.append((f"{each.name} · {name}", _text(pair[0]), _text(pair[1]), same))
@@ -91,7 +94,8 @@ def _text(value: Any) -> str:
     """A value so that two that differ read differently: 9 digits tell any two float32 apart."""
     if isinstance(value, float):
         return f"{value:.9g}"
-    if isinstance(value, list) and len(value) > _LONGEST:
+    wide = isinstance(value, list) and sum(len(each) for each in value if isinstance(each, str)) > _WIDEST
+    if isinstance(value, list) and (wide or len(value) > _LONGEST):
         return f"{len(value):,} values, SHA-256 {hashlib.sha256(np.array(value).tobytes()).hexdigest()[:12]}"
     if isinstance(value, list):
         return ", ".join(_text(each) for each in value) or "none"

@@ -15,7 +15,9 @@ class Batch:
     Attributes:
         inputs: keyword arguments of the model: `image` (batch, channels, rows, columns) for image models; `x`,
             `edge_index` (2, edges; sorted by destination), `edge_attr`, `batch` and `num_graphs` for graph models;
-            all of them and `regions` (batch, rows, columns), the node of each pixel, for models of both.
+            all of them and `regions` (batch, rows, columns), the node of each pixel, for models of both. Where a sample
+            has several frames these are of all frames, sample after sample, and `sample` (frames,), ascending, and
+            `num_samples` say whose they are.
         labels: what the model should answer, int64, or None where nobody asks for a loss: the class number of each
             sample (batch,); of masks that of each pixel (batch, rows, columns), -1 = not counted; of region graphs
             under masks the pixels of each class that each node has (nodes, classes).

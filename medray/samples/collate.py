@@ -9,6 +9,7 @@ import torch
 
 from medray.graphs.features import edge_feature_names
 from medray.samples.batch import Batch
+from medray.samples.frame_sets import FRAMES, frame_counts, frames_of
 from medray.samples.tables import image_batch, mask_batch
 from medray.settings import Recipe
 
@@ -20,15 +21,25 @@ def collate(samples: pa.Table, recipe: Recipe) -> Batch:
     """One batch out of rows that are all ok.
 
     Args:
-        samples: prepared images, graphs, or both; a column `class_counts`, `mask` or `label_number` (the first that
-            there is) becomes the labels.
+        samples: prepared images, graphs, or both, or samples with a list of such; a column `class_counts`, `mask` or
+            `label_number` (the first that there is) becomes the labels.
         recipe: the one that prepared them.
     """
+    if FRAMES in samples.column_names:
+        return _of_frames(samples, recipe)
     inputs: dict[str, torch.Tensor | int] = {}
     if "image" in samples.column_names:
         inputs |= _image_inputs(samples, recipe)
     if "edge_index" in samples.column_names:
         inputs |= graph_inputs(samples, recipe)
+    return Batch(inputs, labels_of(samples, recipe), samples["sample_id"].to_pylist())
+
+
+def _of_frames(samples: pa.Table, recipe: Recipe) -> Batch:
+    """The frames of all samples as one batch of inputs, and the sample that each belongs to."""
+    inputs = collate(frames_of(samples), recipe).inputs
+    owner = np.repeat(np.arange(samples.num_rows), frame_counts(samples))
+    inputs |= {"sample": torch.from_numpy(owner), "num_samples": samples.num_rows}
     return Batch(inputs, labels_of(samples, recipe), samples["sample_id"].to_pylist())
 
 

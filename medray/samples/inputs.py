@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from medray.image_settings import DecodeSettings, GraphRecipe
+from medray.samples.frame_sets import FRAMES, frames_of, with_frames
 from medray.samples.isolated import isolated_images
 from medray.samples.tables import InputKind, image_batch, to_graphs, usable
 from medray.settings import Recipe
@@ -61,6 +62,8 @@ def input_of(images: pa.Table, wanted: ModelInput) -> pa.Table:
 
 def flipped(samples: pa.Table, recipe: Recipe, flips: Flips) -> pa.Table:
     """Samples with their images flipped; rows that are not ok stay empty."""
+    if FRAMES in samples.column_names:
+        return with_frames(samples, flipped(frames_of(samples), recipe, flips))
     good = usable(samples)
     if flips == UNFLIPPED or not good.num_rows:
         return samples

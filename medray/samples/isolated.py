@@ -26,6 +26,7 @@ from medray.errors import MedrayError, Reason
 from medray.image_settings import DecodeSettings
 from medray.pixels.second_decoder import own_environment
 from medray.samples.clock import running, stage
+from medray.samples.frame_sets import SAMPLE_KEY, as_samples
 from medray.samples.request import PAGE, UNDER_WAY, Place, Request
 from medray.samples.shared_memory import SharedMemory, take_memory
 from medray.samples.tables import InputKind, sample_table, to_graphs
@@ -72,7 +73,8 @@ def isolated_images(
 ) -> list[pa.Table]:
     """The prepared images of a unit for each of several recipes; every object is read, every frame decoded once.
 
-    The tables have the same samples in the same order. A frame that ends its decoding process fails in all of them, and
+    The tables have the same samples in the same order. Where the rows name samples of several frames (SAMPLE_KEY), each
+    is one row (`as_samples`). A frame that ends its decoding process fails in all of them, and
     what decoding may take (`decode`) it may take for all recipes together.
 
     Raises:
@@ -88,7 +90,8 @@ def isolated_images(
             for memory in unit.memories:
                 memory.give_back()
             raise
-        return [unit.table(number) for number in range(len(unit.recipes))]
+        frames = [unit.table(number) for number in range(len(unit.recipes))]
+        return [as_samples(each, rows) for each in frames] if SAMPLE_KEY in rows.column_names else frames
 
 
 @dataclass

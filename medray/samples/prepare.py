@@ -19,6 +19,7 @@ from medray.pixels.values import FrameValues, frame_values, with_pet_values
 from medray.samples.clock import running, stage
 from medray.samples.masks import RowMask, row_masks
 from medray.samples.tables import flat_lists, sample_table
+from medray.samples.units import WANTED
 from medray.settings import Recipe
 
 
@@ -52,10 +53,12 @@ def prepared_frames(
     """The samples of a unit from the watch's start on, in order: of each frame, read and decoded once, one a recipe.
 
     Where a sample is ok it has `image` (flat, float32) and `placement`, and `mask` (int16) where the rows name masks.
-    What one recipe cannot prepare, the others may.
+    What one recipe cannot prepare, the others may. Where the rows have WANTED, only those frames are decoded, and an
+    object without any is not read.
     """
     watch = watch or Watch()
-    records = list(enumerate(rows.to_pylist()))[watch.start[0] :]
+    records = [(n, record) for n, record in enumerate(rows.to_pylist()) if record.get(WANTED) != [] or _failed(record)]
+    records = [(n, record) for n, record in records if n >= watch.start[0]]
     readable = [record for _, record in records if record["status"] == "ok"]
     contents = zip(read_objects(readable, key), row_masks(readable, key), strict=True)
     for number, record in records:
@@ -65,8 +68,12 @@ def prepared_frames(
             running().bytes_read += 0 if isinstance(content, SampleError) else record["length"]
             for samples in _frames(record, content, recipes, decode, row=_Row(watch, number, mask)):
                 yield [{**sample, "row": number} for sample in samples]
-        elif record["status"] == "failed":
+        elif _failed(record):
             yield [{**_outcome(record, None), "row": number} for _ in recipes]
+
+
+def _failed(record: dict[str, Any]) -> bool:
+    return bool(record["status"] == "failed")
 
 
 @dataclass(frozen=True)
@@ -118,8 +125,10 @@ def _frames(
     except Exception as error:
         yield [_outcome(record, None, _as_sample_error(error)) for _ in recipes]
         return
-    for frame in range(row.first(), instance.pixels.frames):
+    for frame in _frames_to_read(record, instance.pixels.frames, row.first()):
         try:
+            if frame >= instance.pixels.frames:
+                raise SampleError(Reason.FRAME_MISSING, f"the object has {instance.pixels.frames} frames")
             with row.over(frame):
                 checked = is_drawn(f"{record['object_id']}:{frame}", decode.cross_check)
                 values = frame_values(instance, frame, decode, checked=checked)
@@ -128,6 +137,13 @@ def _frames(
         except Exception as error:
             samples = [_outcome(record, frame, _as_sample_error(error)) for _ in recipes]
         yield samples
+
+
+def _frames_to_read(record: dict[str, Any], there: int, first: int) -> list[int]:
+    """Those that the row wants, or all."""
+    wanted = record.get(WANTED)
+    chosen = range(there) if wanted is None or None in wanted else sorted(wanted)
+    return [frame for frame in chosen if frame >= first]
 
 
 @dataclass(frozen=True)

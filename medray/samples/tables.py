@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from medray import stages
 from medray.samples.clock import stage
+from medray.samples.frame_sets import FRAMES, frames_of, with_frames
 from medray.schema import OUTCOME
 from medray.settings import Recipe
 
@@ -72,8 +73,8 @@ def mask_batch(samples: pa.Table, recipe: Recipe) -> np.ndarray | None:
 def to_graphs(samples: pa.Table, recipe: Recipe, kind: InputKind, classes: int = 0) -> pa.Table:
     """Prepared images to region graphs, row by row; rows that are not ok keep empty lists.
 
-    The graphs stand in the place of the images, or (`regions`) beside them and the label maps. What each node should
-    answer stands in the place of a mask.
+    Of samples of several frames each frame has its graph. The graphs stand in the place of the images, or (`regions`)
+    beside them and the label maps. What each node should answer stands in the place of a mask.
 
     Args:
         samples: prepared images, with a column `mask` or without.
@@ -81,6 +82,8 @@ def to_graphs(samples: pa.Table, recipe: Recipe, kind: InputKind, classes: int =
         kind: what the model reads.
         classes: of the masks; 0 = there is none.
     """
+    if FRAMES in samples.column_names:
+        return with_frames(samples, to_graphs(frames_of(samples), recipe, kind, classes))
     ok = [status == "ok" for status in samples["status"].to_pylist()]
     good = usable(samples)
     stages.reach("graph", *good["sample_id"].to_pylist())

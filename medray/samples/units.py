@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+WANTED = "wanted_frames"
+"""A column of a unit's rows: the frames of each object that are read; a null among them = all of it."""
 ORDER = [("group", "ascending"), ("uri", "ascending"), ("offset", "ascending"), ("object_id", "ascending")]
 
 

@@ -22,7 +22,7 @@ PARENTS: dict[AggregateLevel, tuple[str, ...]] = {
     "study": ("patient_key",),
     "patient": (),
 }
-TO_AGGREGATE = ["object_id", "status", "reason", "patient_key", "study_key", "series_key", "probabilities"]
+TO_AGGREGATE = ["sample_id", "object_id", "status", "reason", "patient_key", "study_key", "series_key", "probabilities"]
 """Columns of the predictions that groups rest on; all but the last one say what they are and count them."""
 GROUP = ["group_key", "keyed_by"]
 COUNTED = ["samples", "ok", "failed"]
@@ -90,8 +90,8 @@ def _terms(table: pa.Table, level: AggregateLevel, rule: Rule, numbers: list[int
     keyed = pc.is_valid(table[name])
     ok, failed = (pc.equal(table["status"], status) for status in ("ok", "failed"))
     columns = {
-        "group_key": pc.coalesce(table[name], table["object_id"]),
-        "keyed_by": pc.if_else(keyed, name, "object_id"),
+        "group_key": pc.coalesce(table[name], table["object_id"], table["sample_id"]),
+        "keyed_by": pc.if_else(keyed, name, pc.if_else(pc.is_valid(table["object_id"]), "object_id", "sample_id")),
         "samples": pa.array(np.ones(table.num_rows, np.int64)),
         "ok": ok.cast(pa.int64()),
         "failed": failed.cast(pa.int64()),
@@ -118,7 +118,7 @@ def _rows(
     groups: pa.Table, answers: dict[str, pa.Array], good: Bool[np.ndarray, " groups"], level: str, facts: dict[str, str]
 ) -> pa.Table:
     count = groups.num_rows
-    own = pc.if_else(pc.equal(groups["keyed_by"], "object_id"), None, groups["group_key"])
+    own = pc.if_else(pc.equal(groups["keyed_by"], f"{level}_key"), groups["group_key"], None)
     nothing = pa.nulls(count, pa.string())
     columns = {name: groups[name] for name in groups.column_names if name in AGGREGATES.names}
     columns[f"{level}_key"] = own

@@ -7,20 +7,16 @@ from itertools import chain
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Int32, Int64, UInt8, UInt64
+from jaxtyping import Bool, Int32, Int64
 
-ID_DIGITS = 32  # of `identity.keyed_hash`
+from medray.samples.ids import ID_DIGITS, Ids, packed_ids
+
 FRAME_DIGITS = 9  # at the most
 WHOLE = -1  # in the place of a frame: one row stands for the whole object, no frame could be counted
-NO_DIGIT = 255
-DIGITS = np.full(256, NO_DIGIT, np.uint8)
-DIGITS[list(b"0123456789abcdef")] = np.arange(16)
 
 _EMPTY = pa.schema(
     [("object_id", pa.string()), ("sample_id", pa.string()), ("frames", pa.int32()), ("status", pa.string())]
 ).empty_table()
-
-Ids = UInt64[np.ndarray, "_ 2"]
 
 
 @dataclass(frozen=True)
@@ -70,20 +66,6 @@ def compare(wanted: Iterable[pa.Table], found: Iterable[pa.Table]) -> Compared:
         unknown=int((~matched).sum() + strange.sum()),
         doubled=int(again.sum() + twice.sum()),
     )
-
-
-def packed_ids(ids: pa.StringArray) -> tuple[Ids, Bool[np.ndarray, " rows"]]:
-    """Ids of 32 hexadecimal digits as two numbers each, and which rows hold such an id; the others are 0."""
-    known = np.array(pc.fill_null(pc.equal(pc.binary_length(ids), ID_DIGITS), False))
-    held = ids.filter(pa.array(known)).cast(pa.binary()).cast(pa.binary(ID_DIGITS))
-    letters = np.frombuffer(held.buffers()[1], np.uint8) if len(held) else np.zeros(0, np.uint8)
-    digits: UInt8[np.ndarray, "held 32"] = DIGITS[letters[: len(held) * ID_DIGITS]].reshape(-1, ID_DIGITS)
-    good = (digits != NO_DIGIT).all(axis=1)
-    octets = np.ascontiguousarray(digits[:, ::2] << 4 | digits[:, 1::2] & 15)
-    packed = np.zeros((len(ids), 2), np.uint64)
-    packed[known] = np.where(good[:, None], octets.view(">u8").astype(np.uint64), 0)
-    known[known] = good
-    return packed, known
 
 
 def _wanted(table: pa.Table) -> tuple[Ids, Int32[np.ndarray, " rows"]]:

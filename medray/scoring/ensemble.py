@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float
 
-from medray.schema import PREDICTIONS
 from medray.scoring.mean import mean_predictions
 from medray.scoring.plan import Output
 from medray.scoring.score import Predictions
@@ -20,12 +19,12 @@ def mean_table(tables: Sequence[pa.Table], output: Output) -> pa.Table:
     """The mean of the predictions of several bundles.
 
     Args:
-        tables: `schema.PREDICTIONS` of the same unit, of the output's members in their order.
+        tables: predictions of the same unit, of the output's members in their order.
         output: the mean's.
 
     Returns:
-        `schema.PREDICTIONS`. A sample that one of the bundles could not take has failed, for that one's reason: a mean
-        over fewer bundles would be another model's answer.
+        Predictions, without weights of frames. A sample that one of the bundles could not take has failed, for that
+        one's reason: a mean over fewer bundles would be another model's answer.
     """
     first = tables[0]
     assert all(table["sample_id"].equals(first["sample_id"]) for table in tables), "bundles of different samples"
@@ -40,8 +39,10 @@ def mean_table(tables: Sequence[pa.Table], output: Output) -> pa.Table:
     columns = {name: answered[name] for name in answered.column_names}
     columns |= {"recipe_id": _same(output.recipe_id, first), "model_id": _same(output.model_id, first)}
     columns |= _outcomes(tables, oks) | {"flags": _flags(tables)}
-    kept = {name: first[name] for name in PREDICTIONS.names if name not in columns}
-    return pa.table({**kept, **columns}).select(PREDICTIONS.names).cast(PREDICTIONS)
+    if "frame_weights" in first.column_names:
+        columns["frame_weights"] = pa.nulls(first.num_rows, first.schema.field("frame_weights").type)
+    kept = {name: first[name] for name in first.column_names if name not in columns}
+    return pa.table({**kept, **columns}).select(first.column_names).cast(first.schema)
 
 
 def _matrix(ok: pa.Table, classes: int) -> Float[np.ndarray, "answers classes"]:

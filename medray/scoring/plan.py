@@ -4,14 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pyarrow as pa
+
 from medray import storage
 from medray.errors import SettingsError
+from medray.image_settings import SampleRecipe
 from medray.label_settings import TaskName
 from medray.samples.inputs import UNFLIPPED, Flips, ModelInput
+from medray.schema import FRAME_SETS, PREDICTIONS, SEGMENTATIONS
 from medray.settings import ScoreSettings, TestTimeFlips
 from medray.tables import digest
 from medray.training.bundle import Bundle, load_bundle
 
+SCHEMAS: dict[TaskName, pa.Schema] = {"classify": PREDICTIONS, "segment": SEGMENTATIONS}
+LEVELS = ("series", "study", "patient")
 FLIPS: dict[TestTimeFlips, tuple[Flips, ...]] = {
     "off": (UNFLIPPED,),
     "left_right": (UNFLIPPED, (False, True)),
@@ -72,6 +78,15 @@ class ScoringPlan:
     inputs: tuple[ModelInput, ...]
     outputs: tuple[Output, ...]
 
+    @property
+    def sample(self) -> SampleRecipe:
+        """What one sample is, to all members."""
+        return self.members[0].bundle.recipe.sample
+
+    def schema_of(self, output: Output) -> pa.Schema:
+        """Of a table's rows."""
+        return FRAME_SETS if self.sample.of != "frame" else SCHEMAS[output.task]
+
 
 def plan_scoring(settings: ScoreSettings) -> ScoringPlan:
     """Look at the bundles before any work.
@@ -126,6 +141,28 @@ def _check(settings: ScoreSettings, bundles: Sequence[Bundle]) -> None:
         raise SettingsError("--explain is of one image, and --test_time_flips answers for several.", "Leave one out.")
     if settings.ensemble != "off":
         _check_ensemble(bundles)
+    _check_samples(settings, bundles)
+
+
+def _check_samples(settings: ScoreSettings, bundles: Sequence[Bundle]) -> None:
+    """What is asked of samples of several frames."""
+    samples = {bundle.recipe.sample for bundle in bundles}
+    if len(samples) > 1:
+        said = " and ".join(sorted(f"a {sample.of} ({sample.frames} frames)" for sample in samples))
+        raise SettingsError(f"A sample is {said} to these bundles.", "Score them one by one.")
+    [sample] = samples
+    if sample.of == "frame":
+        return
+    if settings.explain != "off":
+        raise SettingsError(
+            f"--explain is of frames; a sample of this bundle is a {sample.of}.",
+            "Its predictions say what each frame weighs in the answer: frame_weights.",
+        )
+    if settings.aggregate != "off" and sample.of in LEVELS[LEVELS.index(settings.aggregate_to) + 1 :]:
+        raise SettingsError(
+            f"--aggregate_to {settings.aggregate_to} is below a sample of this bundle, a {sample.of}.",
+            f"Take {' or '.join(LEVELS[LEVELS.index(sample.of) :])}.",
+        )
 
 
 def _check_ensemble(bundles: Sequence[Bundle]) -> None:

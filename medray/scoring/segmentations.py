@@ -51,12 +51,14 @@ def segment_samples(
         `schema.SEGMENTATIONS`, in the samples' order.
     """
     good = usable(samples)
-    pairs = zip(good["placement"].to_pylist(), paint(good, bundle, model, settings.samples_a_pass), strict=True)
+    pairs = zip(
+        good["placement"].to_pylist(), paint(good, bundle, model, settings.samples_a_pass(bundle.recipe)), strict=True
+    )
     answers = [_row(Placement.of(numbers), painted, len(bundle.classes), settings) for numbers, painted in pairs]
     names = ("rows", "columns", "run_classes", "run_lengths", "area_fractions", "placement", "probabilities")
     schema = pa.schema([SEGMENTATIONS.field(name) for name in names])
     columns = {name: pa.array([answer[name] for answer in answers], schema.field(name).type) for name in names}
-    table = with_setup(pa.table(columns, schema=schema), settings, next(model.parameters()).device)
+    table = with_setup(pa.table(columns, schema=schema), bundle, settings, next(model.parameters()).device)
     return with_every_sample(table, samples, rows, bundle, unit_id=unit_id, schema=SEGMENTATIONS)
 
 

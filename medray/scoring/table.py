@@ -10,8 +10,10 @@ from jaxtyping import Bool
 from torch import nn
 
 from medray.samples.collate import batches
+from medray.samples.frame_sets import COUNTS, FRAMES, KEYED_BY, SAMPLE_KEY
 from medray.samples.tables import usable
-from medray.schema import KEYS, PREDICTIONS
+from medray.schema import FRAME_SETS, KEYS, PREDICTIONS
+from medray.scoring.frame_sets import shared_values, with_frame_columns
 from medray.scoring.mean import mean_predictions
 from medray.scoring.provenance import code_version, setup_id, setup_of
 from medray.scoring.score import Predictions, predict
@@ -22,6 +24,9 @@ from medray.training.task import Classify
 FROM_INDEX = [
     "object_id", *(key.name for key in KEYS), "uri", "member", "modality", "manufacturer", "patient_sex", "etag"
 ]  # fmt: skip
+
+
+FROM_SAMPLES = ["sample_id", "frame", "status", "reason", "detail", "decoder", "flags", KEYED_BY, *COUNTS]
 
 
 def score_samples(
@@ -44,15 +49,21 @@ def score_samples(
         settings: samples in one forward pass.
 
     Returns:
-        `schema.PREDICTIONS`, in the samples' order.
+        `schema.PREDICTIONS`, or FRAME_SETS where samples have several frames (each then goes through the model by
+        itself), in the samples' order.
     """
     task = Classify(bundle.classes, threshold=bundle.threshold)
     device = next(model.parameters()).device
+    together = settings.samples_a_pass(bundle.recipe)
     answers = [
-        predict(model, batches(usable(samples), bundle.recipe, settings.samples_a_pass), task, device=device)
-        for samples in views
+        predict(model, batches(usable(samples), bundle.recipe, together), task, device=device) for samples in views
     ]
-    columns = with_setup(answer_columns(mean_predictions(answers, task), bundle.classes), settings, device)
+    columns = with_setup(answer_columns(mean_predictions(answers, task), bundle.classes), bundle, settings, device)
+    if FRAMES in views[0].column_names:
+        weights = answers[0].weights if len(answers) == 1 else []
+        columns = with_frame_columns(columns, usable(views[0]), weights)
+        shared = shared_values(rows.select([SAMPLE_KEY, *FROM_INDEX]))
+        return with_every_sample(columns, views[0], shared, bundle, unit_id=unit_id, schema=FRAME_SETS)
     return with_every_sample(columns, views[0], rows, bundle, unit_id=unit_id, schema=PREDICTIONS)
 
 
@@ -60,7 +71,7 @@ def with_every_sample(
     answers: pa.Table, samples: pa.Table, rows: pa.Table, bundle: Bundle, *, unit_id: str, schema: pa.Schema
 ) -> pa.Table:
     """Answers to the samples that are ok, spread over all samples, with what is known of each; rows of a schema."""
-    table = samples.select(["sample_id", "frame", "status", "reason", "detail", "decoder", "flags"])
+    table = samples.select([name for name in FROM_SAMPLES if name in samples.column_names])
     indexed = rows.select(FROM_INDEX).take(samples["row"])
     for name in FROM_INDEX:
         table = table.append_column(name, indexed[name])
@@ -73,9 +84,9 @@ def with_every_sample(
     return table.select(schema.names).cast(schema)
 
 
-def with_setup(answers: pa.Table, settings: ScoreSettings, device: torch.device) -> pa.Table:
+def with_setup(answers: pa.Table, bundle: Bundle, settings: ScoreSettings, device: torch.device) -> pa.Table:
     """Answers and what decides their last bits."""
-    setup = setup_id(setup_of(settings.samples_a_pass, device.type, settings.decode))
+    setup = setup_id(setup_of(settings.samples_a_pass(bundle.recipe), device.type, settings.decode))
     return answers.append_column("setup", pa.array([setup] * answers.num_rows, pa.string()))
 
 

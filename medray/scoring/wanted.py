@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-WANTED = "wanted_frames"
-"""A column of a unit's rows: the frames of each object; a null among them = all of it."""
+from medray.samples.frame_sets import SAMPLE_KEY
+from medray.samples.units import WANTED
 
 
 def rows_to_retry(index: pa.Table, chosen: pa.Table) -> pa.Table:
@@ -21,7 +21,7 @@ def rows_to_retry(index: pa.Table, chosen: pa.Table) -> pa.Table:
 
 
 def wanted_samples(samples: pa.Table, rows: pa.Table) -> pa.Table:
-    """The samples of a unit that its rows want: all of them where they do not say.
+    """The samples of a unit that its rows want: all of them where they do not say, or samples have several frames.
 
     An object that can no longer be read has one sample for all its frames; each wanted frame gets a row of it.
 
@@ -29,7 +29,7 @@ def wanted_samples(samples: pa.Table, rows: pa.Table) -> pa.Table:
         samples: from `prepare_unit`.
         rows: the unit's.
     """
-    if WANTED not in rows.column_names:
+    if WANTED not in rows.column_names or SAMPLE_KEY in rows.column_names:
         return samples
     wanted = rows[WANTED].to_pylist()
     kept: list[tuple[int, str, int | None]] = []

@@ -16,7 +16,7 @@ from torch import Tensor
 from medray.image_settings import AugmentSettings
 from medray.pixels import augmentation
 from medray.pixels.augmentation import Augmentation, apply_augmentation, augment_mask, draw_augmentation
-from medray.samples.batch import Batch
+from medray.samples.batch import Batch, Inputs
 from medray.samples.collate import GRAPH_TENSORS, graph_inputs, labels_of
 from medray.samples.device_graphs import build_graphs_on
 from medray.samples.tables import InputKind, graph_table
@@ -32,11 +32,24 @@ def draw_batch(settings: AugmentSettings, seed: int, epoch: int, sample_ids: Seq
     return [draw_augmentation(settings, derive_seed(seed, epoch, "augment", name)) for name in sample_ids]
 
 
+def samples_of_images(batch: Batch) -> list[str]:
+    """The sample of each image of a batch: several frames of one are changed alike."""
+    owner = batch.inputs.get("sample")
+    names = batch.sample_ids
+    return [names[number] for number in owner.tolist()] if isinstance(owner, Tensor) else names
+
+
+def _owners(batch: Batch) -> Inputs:
+    """Whose frames the images are, where samples have several."""
+    return {name: batch.inputs[name] for name in ("sample", "num_samples") if name in batch.inputs}
+
+
 def augment_batch(batch: Batch, drawn: Sequence[Augmentation]) -> Batch:
     """Change the images of a batch, and their masks where there are any, on its device."""
     masks = _masks(batch)
     labels = batch.labels if masks is None else augment_masks(masks, drawn)
-    return replace(batch, inputs={"image": augment_images(_images(batch), drawn)}, labels=labels)
+    images = augment_images(_images(batch), drawn)
+    return replace(batch, inputs={**_owners(batch), "image": images}, labels=labels)
 
 
 def augment_graphs(
@@ -54,7 +67,8 @@ def augment_graphs(
         moved = np.stack([augment_mask(mask, one) for mask, one in zip(given, drawn, strict=True)])
     table = graph_table(changed, recipe, kind, masks=moved, classes=classes)
     labels = labels if masks is None else labels_of(table, recipe)
-    inputs = graph_inputs(table, recipe) | ({"image": torch.from_numpy(changed)} if kind == "regions" else {})
+    inputs = graph_inputs(table, recipe) | _owners(batch)
+    inputs |= {"image": torch.from_numpy(changed)} if kind == "regions" else {}
     return replace(batch, inputs=inputs, labels=labels)
 
 
@@ -64,7 +78,7 @@ def augment_graphs_on(
     """`augment_graphs` on the device of the batch: images differ by 1e-4 at the most, so few labels do."""
     images = augment_images(_images(batch), drawn)
     graphs = build_graphs_on(images, recipe.graph)
-    inputs: dict[str, Tensor | int] = {name: graphs[name] for name in (*GRAPH_TENSORS, "num_graphs")}
+    inputs = {name: graphs[name] for name in (*GRAPH_TENSORS, "num_graphs")} | _owners(batch)
     ptr = torch.as_tensor(graphs["ptr"])
     regions = graphs["label_map"] + ptr[:-1, None, None]
     if kind == "regions":

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from medray import __version__, storage
 from medray.errors import BundleError, NotFoundError
-from medray.image_settings import GraphRecipe, StepRecipe
+from medray.image_settings import GraphRecipe, SampleRecipe, StepRecipe
 from medray.label_settings import TaskName
 from medray.models.catalog import build_model
 from medray.retries import NO_BUCKET
@@ -165,8 +165,10 @@ def _recipe(content: dict[str, Any], recipe_id: str) -> Recipe:
     _check_names("recipe", content, {item.name for item in fields(Recipe)})
     _check_names("graph recipe", content["graph"], {item.name for item in fields(GraphRecipe)})
     _check_names("steps", content["steps"], {item.name for item in fields(StepRecipe)})
+    _check_names("sample", content["sample"], {item.name for item in fields(SampleRecipe)})
     pairs = {name: tuple(content[name]) for name in ("window", "ct_window") if content[name] is not None}
     parts = {"graph": GraphRecipe(**content["graph"]), "steps": StepRecipe(**content["steps"])}
+    parts["sample"] = SampleRecipe(**content["sample"])
     recipe = Recipe(**{**content, **pairs, **parts})
     if recipe.id() != recipe_id:
         raise BundleError("The bundle's recipe does not have the id that stands beside it.", TRAIN_AGAIN)

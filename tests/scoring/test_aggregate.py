@@ -15,7 +15,7 @@ SCHEMA = pa.schema([*((name, pa.string()) for name in TO_AGGREGATE[:-1]), ("prob
 
 def _row(number, chances, patient="p", study="s", series="t", reason=None):
     status = "failed" if reason else "ok"
-    found = (f"o{number}", status, reason, patient, study, series, chances)
+    found = (f"o{number}:0", f"o{number}", status, reason, patient, study, series, chances)
     return dict(zip(TO_AGGREGATE, found, strict=True))
 
 
