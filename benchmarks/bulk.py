@@ -22,6 +22,7 @@ from benchmarks.drawn_bundle import drawn_bundle
 from benchmarks.results_writer import write_result
 from benchmarks.road import command, data_folder, medray, real_archive, work_folder
 from medray import storage, tables
+from medray.image_settings import SampleRecipe
 from medray.settings import Recipe
 from tests.ceph import Ceph
 from tests.pipelines.processes import Driver
@@ -75,6 +76,22 @@ def rows_of(out: str) -> list[dict[str, Any]]:
     return rows
 
 
+def scored(root: str, name: str, bundle: str, **flags: Any) -> dict[str, Any]:
+    """Score the packed archive with a bundle, killed twice, and undisturbed; how the two differ."""
+    out, whole = f"{root}/{name}", f"{root}/{name}-undisturbed"
+    once = {"source": f"{root}/packed", "bundle": bundle, "ray__unit_bytes": 4 * 2**20, **flags}
+    figures = killed("score", out, tables.PARTS, **once)
+    medray("score", out=whole, **once)
+    medray("score", verify=out)
+    found, wanted = rows_of(out), rows_of(whole)
+    return figures | {
+        "rows": len(found),
+        "doubled": len(found) - len({row["sample_id"] for row in found}),
+        "equal_to_undisturbed": found == wanted,
+        "ledger": tables.read_manifest(out)["funnel"],
+    }
+
+
 def main() -> None:
     """Everything in a row; a difference ends it."""
     work = work_folder("bulk")
@@ -83,34 +100,23 @@ def main() -> None:
         boto3.Session().client("s3").create_bucket(Bucket="medray-bulk")
         root = "s3://medray-bulk"
         figures: dict[str, Any] = {"archive": upload(work, f"{root}/archive")}
-        drawn_bundle(f"{root}/bundle", "cnn", Recipe(size=128))
-        index, packed, scores = (f"{root}/{name}" for name in ("index", "packed", "scores"))
-        small: dict[str, Any] = {"objects_per_task": 32, "archive": f"{root}/archive"}
-        figures["index"] = killed("index", index, tables.PARTS, **small)
+        for of in ("frame", "series"):
+            drawn_bundle(f"{root}/bundle-{of}", "cnn", Recipe(size=128, sample=SampleRecipe(of)))
+        index, packed = f"{root}/index", f"{root}/packed"
+        figures["index"] = killed("index", index, tables.PARTS, objects_per_task=32, archive=f"{root}/archive")
         figures["pack"] = killed("pack", packed, "shards", index=index, shard_bytes=8 * 2**20)
-        common = {"bundle": f"{root}/bundle", "aggregate": "mean", "aggregate_to": "series"}
-        once = {"source": packed, **common, "ray__unit_bytes": 4 * 2**20}
-        figures["score"] = killed("score", scores, tables.PARTS, **once)
-        medray("score", out=f"{root}/undisturbed", **once)
-        medray("score", out=f"{root}/loose", source=index, **common)
-        medray("score", verify=scores)
-        found, wanted, loose = (rows_of(f"{root}/{name}") for name in ("scores", "undisturbed", "loose"))
-        figures["ledgers"] = {
-            "index": tables.read_manifest(index)["funnel"],
-            "packed": tables.read_manifest(packed)["funnel"],
-            "samples": tables.read_manifest(scores)["funnel"],
-        }
-        series = tables.read_table(f"{scores}/{tables.AGGREGATES}/series-mean")
-        figures |= {
-            "rows": len(found),
-            "series": series.num_rows,
-            "doubled": len(found) - len({row["sample_id"] for row in found}),
-            "equal_to_undisturbed": found == wanted,
-            "same_outcomes_as_loose": outcomes(found) == outcomes(loose),
-        }
+        grouped = {"aggregate": "mean", "aggregate_to": "series"}
+        figures["frames"] = scored(root, "frames", f"{root}/bundle-frame", **grouped)
+        figures["series"] = scored(root, "series", f"{root}/bundle-series")
+        medray("score", out=f"{root}/loose", source=index, bundle=f"{root}/bundle-frame")
+        found, loose = (rows_of(f"{root}/{name}") for name in ("frames", "loose"))
+        figures["same_outcomes_as_loose"] = outcomes(found) == outcomes(loose)
+        figures["groups"] = tables.read_manifest(f"{root}/frames/{tables.AGGREGATES}/series-mean")["rows"]
+        figures["ledgers"] = {name: tables.read_manifest(f"{root}/{name}")["funnel"] for name in ("index", "packed")}
     write_result("bulk", figures)
-    if not (figures["equal_to_undisturbed"] and figures["same_outcomes_as_loose"] and not figures["doubled"]):
-        sys.exit("the killed run is not the undisturbed one")
+    each = (figures["frames"], figures["series"])
+    if not all(one["equal_to_undisturbed"] and not one["doubled"] for one in each):
+        sys.exit("a killed run is not the undisturbed one")
 
 
 def outcomes(rows: list[dict[str, Any]]) -> Counter[tuple[str, str]]:

@@ -7,6 +7,7 @@ of the words becomes a table. A test holds the page to both.
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 FOLDER = Path(__file__).parent
@@ -168,7 +169,7 @@ def _changed(axes: Any) -> None:
         accuracy = [row[side]["accuracy"] for side in sides]
         axes.bar([number + shift for number in range(len(sides))], accuracy, 0.15, label=name)
     axes.axhline(0.625, color="grey", linestyle=":", linewidth=1)
-    axes.set_xticks(range(len(sides)), [side.replace(", ", ",\n") for side in sides], fontsize=8)
+    axes.set_xticks(range(len(sides)), [fill(side, 9) for side in sides], fontsize=8)
     axes.set(title="The same X-rays, changed: accuracy", ylim=(0, 1))
     axes.legend(fontsize=7, loc="lower left", ncol=2, framealpha=1)
 

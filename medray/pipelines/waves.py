@@ -12,9 +12,13 @@ from medray.pipelines.units import PLAN, PlannedUnit, plan_uri, read_plan_file, 
 from medray.samples.frame_sets import sample_slices
 from medray.samples.units import Unit, cut_units
 
-SLICE_ROWS = 131_072  # of the index: cut in a second, and a few hundred megabytes
-SLICES_A_WAVE = (1, 4)  # of the first waves, so that work starts at once; each starts its actors anew
-SLICES_OF_LATER_WAVES = 8
+SLICE_ROWS = 8192  # of the index: cut in a tenth of a second, in 60 MB
+SLICES_A_WAVE = (4, 32)  # of the first waves, so that work starts at once; each starts its actors anew
+SLICES_OF_LATER_WAVES = 128
+PART_ROWS, PARTS_HELD = (
+    131_072,
+    8,
+)  # of an index whose samples have several frames, for which it is read again and again
 
 Cut = Callable[[pa.Table, int], Iterable[Unit]]
 
@@ -44,8 +48,8 @@ def planned_waves(
 def slices_of_samples(read: Callable[[], Iterable[pa.Table]], objects: int, sample: SampleRecipe) -> Iterator[pa.Table]:
     """An index in slices that hold whole samples, the same ones in each run.
 
-    Where samples have several frames, each slice holds those whose keys fall into it, and the index is read once for
-    SLICES_OF_LATER_WAVES slices: rows of a series may lie anywhere in it.
+    Where samples have several frames, each slice is a part of about PART_ROWS, by the samples' keys, and the index is
+    read once for PARTS_HELD of them: rows of a series may lie anywhere in it.
 
     Args:
         read: the rows of the index, a slice at a time.
@@ -55,9 +59,9 @@ def slices_of_samples(read: Callable[[], Iterable[pa.Table]], objects: int, samp
     if sample.of == "frame":
         yield from read()
         return
-    number = max(1, -(-objects // SLICE_ROWS))
-    for first in range(0, number, SLICES_OF_LATER_WAVES):
-        yield from sample_slices(read(), sample, number=number, first=first, held=SLICES_OF_LATER_WAVES)
+    number = max(1, -(-objects // PART_ROWS))
+    for first in range(0, number, PARTS_HELD):
+        yield from sample_slices(read(), sample, number=number, first=first, held=PARTS_HELD)
 
 
 def _waves(slices: Iterator[list[PlannedUnit]]) -> Iterator[list[PlannedUnit]]:

@@ -110,7 +110,11 @@ def figures_section(content: PageContent) -> str:
 def examples_section(content: PageContent) -> str:
     """A grid of images, each beside itself under its heat."""
     if not content.examples:
-        return section("examples", "Examples", missing("No example images were given."))
+        return section(
+            "examples",
+            "Examples",
+            missing("No example images were given: they need --bundle, and samples of one frame."),
+        )
     heated = any(example.heat is not None for example in content.examples)
     cards = "".join(_example_card(example, heated) for example in content.examples)
     if heated:

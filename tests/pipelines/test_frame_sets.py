@@ -161,7 +161,7 @@ def test_a_table_that_lost_doubled_or_shortened_a_sample_is_refused(scored, tmp_
 def test_units_that_are_cut_from_several_parts_of_the_index_give_the_same_rows(archive, monkeypatch):
     whole = _settings(archive, "series")
     score(whole)
-    monkeypatch.setattr(waves, "SLICE_ROWS", 4)
+    monkeypatch.setattr(waves, "PART_ROWS", 4)
     parts = replace(whole, out=str(archive / "parts"))
     score(parts)
     unsettled = ("unit_id",)
