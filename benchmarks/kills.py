@@ -1,11 +1,12 @@
 """Seeded kills of driver, worker and raylet at every stage of a scoring; the same command again until it is finished.
 
-    python benchmarks/kills.py KILLS
+    python benchmarks/kills.py KILLS [PLACE OF]
 
 Each round scores a small generated archive (48 units) into a fresh folder, with faults drawn from the round's number
 (`medray.faults`). Where the command ends, killed or with an error, it is given again. Then the table must be the
 undisturbed one, row by row, and no part file may have been written twice. Rounds are kept in MEDRAY_WORK as they come:
-another call goes on behind the last, until there are as many kills as asked for.
+another call goes on behind the last, until there are as many kills as asked for. Most of a round is waiting, so several
+calls may share a folder: `200 0 2` does every other round, `200 1 2` the rest.
 """
 
 import json
@@ -27,6 +28,7 @@ from benchmarks.processes import below
 from benchmarks.results_writer import write_result
 from benchmarks.road import command, medray, work_folder
 from medray import tables
+from medray.pipelines.units import PLAN, read_plan_file
 from medray.settings import Recipe
 
 DRIVER = ("claimed", "planned", "unit", "finishing", "filed", "finished")
@@ -147,8 +149,9 @@ def run_round(work: Path, number: int) -> dict[str, Any]:
 
 
 def _units(out: Path) -> int:
-    plan = out / "_plan" / "plan.json"
-    return len(json.loads(plan.read_text())) if plan.exists() else 10**9
+    """Units of the plan; as good as infinitely many before there is one."""
+    files = list((out / PLAN).glob("plan-*.parquet"))
+    return sum(len(read_plan_file(str(out), number)) for number in range(len(files))) or 10**9
 
 
 def compare(whole: Path, out: Path) -> dict[str, int]:
@@ -184,14 +187,20 @@ def summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     """Rounds until there are as many kills as asked for; the figures so far after each."""
     wanted, work = int(sys.argv[1]), work_folder("kills")
+    place, of = map(int, sys.argv[2:4] or (0, 1))
     lay_out(work)
     kept = work / "rounds.jsonl"
-    rounds = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-    while sum(len(found["kills"]) for found in rounds) < wanted:
-        rounds.append(run_round(work, len(rounds)))
+    kept.touch()
+    while sum(len(found["kills"]) for found in (rounds := _kept(kept))) < wanted:
+        own = [found["round"] for found in rounds if found["round"] % of == place]
+        found = run_round(work, max(own, default=place - of) + of)
         with kept.open("a") as file:
-            file.write(json.dumps(rounds[-1]) + "\n")
-        write_result("kills", summary(rounds))
+            file.write(json.dumps(found) + "\n")
+        write_result("kills", summary(_kept(kept)))
+
+
+def _kept(lines: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines.read_text().splitlines()]
 
 
 if __name__ == "__main__":
