@@ -191,7 +191,7 @@ def main() -> None:
     lay_out(work)
     kept = work / "rounds.jsonl"
     kept.touch()
-    while sum(len(found["kills"]) for found in (rounds := _kept(kept))) < wanted:
+    while summary(rounds := _kept(kept))["kills"] < wanted:
         own = [found["round"] for found in rounds if found["round"] % of == place]
         found = run_round(work, max(own, default=place - of) + of)
         with kept.open("a") as file:

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pyarrow as pa
 
 from benchmarks.results_writer import write_result
 from medray import tables
+from medray.image_settings import SampleRecipe
 from medray.pipelines.funnel import Funnel
 from medray.schema import INDEX, PREDICTIONS
 
@@ -63,6 +65,7 @@ def generate(folder: Path, rows: int) -> str:
     base["sample_id"] = np.where(ok, np.char.add(base["object_id"], ":0"), base["object_id"])
     base["probabilities"] = list(random.random((len(ok), 2), np.float32))
     known = {"source": source, "source_generation": 1, "index_funnel": index["funnel"], "classes": ["a", "b"]}
+    known["sample"] = asdict(SampleRecipe())
     write_table(str(folder / "predictions"), "predictions", PREDICTIONS, base, **known)
     return str(folder / "predictions")
 
