@@ -19,7 +19,7 @@ from tests.pipelines import road
 from tests.pipelines.processes import Driver, ray_apart
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
-AWAY_S = {"gateway stopped": 20}
+AWAY_S = {"gateway stopped": 20, "disk stopped": 20}
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def test_attention_lies_on_the_slice_that_the_label_is_about(planted, workers):
             str(out),
             labels=LabelSettings(str(folder / "labels.csv"), join="series_instance_uid"),
             split=SplitSettings(validation_fraction=0.2, test_fraction=0.3),
-            recipe=Recipe(size=SIDE, sample=SampleRecipe("series")),
+            recipe=Recipe(size=SIDE, ct_window=None, sample=SampleRecipe("series")),
             optimizer=OptimizerSettings(epochs=25, batch_size=8 // max(workers, 1)),
             num_workers=workers,
         )
