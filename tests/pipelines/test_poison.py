@@ -10,7 +10,7 @@ from benchmarks.drawn_bundle import drawn_bundle
 from benchmarks.road import command
 from medray import tables
 from medray.pipelines.verify import verify
-from medray.settings import GraphRecipe, Recipe
+from medray.settings import GraphRecipe, Recipe, SampleRecipe
 from tests.pipelines.processes import Driver
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -90,6 +90,16 @@ def undisturbed_graphs(work):
     code, said = _run(_score(work, "graphs", bundle="graph-bundle"), "")
     assert code == 0, said
     return "graphs"
+
+
+def test_a_series_whose_answer_ends_its_worker_costs_its_row(work):
+    drawn_bundle(work / "series-bundle", "cnn", Recipe(size=28, sample=SampleRecipe("series")))
+    code, said = _run(_score(work, "series", bundle="series-bundle"), "")
+    assert code == 0, said
+    guilty = _in_the_middle(_rows(work / "series"))
+    code, said = _run(_score(work, "poison-series", bundle="series-bundle"), f"forward:kill:@{guilty}")
+    assert code == 0, said
+    _assert_one_row_given_up(work, "series", "poison-series", guilty, "worker_killed")
 
 
 def test_a_sample_whose_heat_ends_its_worker_costs_its_heat(work):
