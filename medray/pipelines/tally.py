@@ -85,12 +85,6 @@ class Tally:
         shares = self.shares()
         return max(shares, key=lambda stage: shares[stage]) if self.units else ""
 
-    def cost_per_1000(self, price_per_hour: float | None) -> float | None:
-        """Of rows, over all of the job's time; None without a price or rows."""
-        if price_per_hour is None or not self.rows:
-            return None
-        return price_per_hour * self.seconds() / 3600 * 1000 / self.rows
-
     def failed_in_words(self) -> str:
         """How many rows failed, and the commonest reasons."""
         said = ", ".join(f"{reason} {count:,}" for reason, count in self.reasons.most_common(REASONS_SAID))
@@ -108,6 +102,7 @@ class Tally:
             price_per_hour: of all machines of the job together, in any currency.
         """
         seconds = self.seconds()
+        cost = None if price_per_hour is None else price_per_hour * seconds / 3600
         return {
             "seconds": seconds,
             "units": self.units,
@@ -121,7 +116,7 @@ class Tally:
             "bottleneck": self.bottleneck() or None,
             "failures": dict(self.reasons.most_common()),
             "price_per_hour": price_per_hour,
-            "cost_per_1000_images": self.cost_per_1000(price_per_hour),
+            "cost_per_1000_images": cost * 1000 / self.rows if self.rows and cost is not None else None,
         }
 
 
