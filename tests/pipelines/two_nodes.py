@@ -18,6 +18,8 @@ from medray.pipelines.score import score
 from medray.settings import RaySettings, ScoreSettings
 
 STORE = 200 * 2**20
+UNIT_BYTES = 60_000  # so many units that a fast machine is not done before it is looked at
+LOOK_S = 0.05
 
 
 def workers_of(raylet: int) -> set[int]:
@@ -48,10 +50,10 @@ def main() -> None:
     over = threading.Event()
 
     def look() -> None:
-        while not over.wait(0.2):
+        while not over.wait(LOOK_S):
             for name, pid in raylets.items():
                 seen[name] |= workers_of(pid)
-            if kill and "second" in raylets and seen["second"] and len(tables.finished_parts(out)) > 1:
+            if kill and "second" in raylets and seen["second"] and tables.finished_parts(out):
                 for child in psutil.Process(raylets.pop("second")).children(recursive=True):
                     child.kill()
                 second.kill_raylet()
@@ -59,7 +61,7 @@ def main() -> None:
     thread = threading.Thread(target=look)
     thread.start()
     try:
-        score(ScoreSettings(source, out, bundle, ray=RaySettings(address=cluster.address, unit_bytes=300_000)))
+        score(ScoreSettings(source, out, bundle, ray=RaySettings(address=cluster.address, unit_bytes=UNIT_BYTES)))
     finally:
         over.set()
         thread.join()
