@@ -23,7 +23,7 @@ def drawn_bundle(folder: Path | str, model: str, recipe: Recipe, seed: int = 0, 
     graph = kind != "image"
     widths = (len(node_feature_names(recipe.graph)) * graph, len(edge_feature_names(recipe.graph)) * graph)
     options = model_family(model).options_for(recipe)
-    options |= {"frame_readout": "attention"} if recipe.sample.of != "frame" else {}
+    options |= {"frame_readout": "attention"} if recipe.sample.is_set else {}
     attributes: dict[str, Any] = {"classes": CLASSES, "recipe": recipe, "seed": seed, **more}
     bundle = Bundle(model, options, kind, 1, *widths, **attributes)
     network = build_model(

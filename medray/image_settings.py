@@ -55,6 +55,11 @@ class SampleRecipe:
     of: Literal["frame", "clip", "series", "study"] = "frame"
     frames: int = 32
 
+    @property
+    def is_set(self) -> bool:
+        """Whether a sample has several frames."""
+        return self.of != "frame"
+
     def __post_init__(self) -> None:
         """Refuse a sample of nothing.
 

@@ -280,7 +280,7 @@ class ScoreSettings:
         One that has several frames goes by itself.
         """
         own = 64 if self.use_gpu else 16
-        return 1 if recipe.sample.of != "frame" else own if self.batch_size is None else self.batch_size
+        return 1 if recipe.sample.is_set else own if self.batch_size is None else self.batch_size
 
     def __post_init__(self) -> None:
         """Refuse what nothing can be scored with.

@@ -34,14 +34,19 @@ class FramePooling(nn.Module):
         self, sample: Int64[Tensor, " frames"], num_samples: int, **inputs: Any
     ) -> Float[Tensor, "samples classes"]:
         """Logits. `sample`, which ascends, is the sample of each frame."""
-        return self.answer(sample, num_samples, **inputs)[0]
+        logits: Tensor = self.head(self.pool(self.features(inputs), segments_of(sample, num_samples)))
+        return logits
+
+    def features(self, inputs: dict[str, Any]) -> Float[Tensor, "frames width"]:
+        """Of each frame, from the inputs of `frame_model`."""
+        return torch.relu(self.frame_model(**inputs))
 
     def answer(
         self, sample: Int64[Tensor, " frames"], num_samples: int, **inputs: Any
     ) -> tuple[Float[Tensor, "samples classes"], Float[Tensor, " frames"] | None]:
         """Logits, and what each frame weighs in its sample, where the readout attends."""
         frames = segments_of(sample, num_samples)
-        features = torch.relu(self.frame_model(**inputs))
+        features = self.features(inputs)
         logits: Tensor = self.head(self.pool(features, frames))
         weights = self.pool.weights(features, frames) if isinstance(self.pool, AttentionReadout) else None
         return logits, weights

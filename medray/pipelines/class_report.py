@@ -73,16 +73,16 @@ def _joined(scored: pa.Table, manifest: dict[str, Any], settings: ReportSettings
     """Scored samples with `label` and `split`; those of several frames have them of their objects."""
     sample, source = SampleRecipe(**manifest["sample"]), manifest["source"]
     archive = tables.read_manifest(source)["archive"]
-    if sample.of == "frame":
+    if not sample.is_set:
         return join_labels(scored, settings.labels, key, archive)
     objects = pa.concat_tables(slices_to_score(source, tables.ROWS_PER_FILE))
     labelled = with_sample_labels(join_labels(objects, settings.labels, key, archive), sample)
     place = pc.index_in(scored["sample_id"], value_set=labelled[SAMPLE_KEY].combine_chunks())
     patients = pc.coalesce(labelled["patient_key"].take(place), scored["patient_key"])
     scored = scored.set_column(scored.column_names.index("patient_key"), "patient_key", patients)
-    return scored.append_column("label", labelled["label"].take(place)).append_column(
-        "split", labelled["split"].take(place)
-    )
+    for name in ("label", "split"):
+        scored = scored.append_column(name, labelled[name].take(place))
+    return scored
 
 
 def _evaluation(

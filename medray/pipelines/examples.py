@@ -86,7 +86,7 @@ def heated_examples(
         settings: of the report.
         key: unseals the objects' names.
     """
-    if bundle is None or bundle.recipe.sample.of != "frame" or not chosen.num_rows or not settings.examples:
+    if bundle is None or bundle.recipe.sample.is_set or not chosen.num_rows or not settings.examples:
         return HeatedExamples()
     picks = _picks(evaluation, chosen, max(settings.examples, CHECKED))
     index = rows_of(tables.read_manifest(settings.predictions)["source"], [pick.sample for pick in picks], "object_id")

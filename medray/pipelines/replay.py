@@ -25,14 +25,14 @@ from medray.pipelines.stored import (
     stored_plan,
     stored_row,
 )
-from medray.reports.replay_page import Compared, ReplayContent, render_replay
+from medray.reports.replay_page import Compared, Picture, ReplayContent, render_replay
 from medray.result_settings import ReplaySettings
 from medray.samples.inputs import prepare_inputs
 from medray.scoring.plan import ScoringPlan
 from medray.scoring.provenance import code_version, differences, setup_of
 from medray.scoring.warm import WarmModels
 from medray.settings import ScoreSettings
-from medray.training.bundle import load_bundle
+from medray.training.bundle import Bundle, load_bundle
 
 ANSWERED = {
     "classify": ("label", "logits", "probabilities"),
@@ -74,15 +74,12 @@ def replay(settings: ReplaySettings) -> dict[str, Any]:
     stored = stored_row(uri, settings.sample, manifest)
     inputs = _inputs(stored, manifest, plan, key)
     again = _scored_again(stored, inputs, plan)
-    alone = plan.sample.of == "frame"
-    names = (*OUTCOME, *ANSWERED[bundle.task], *(() if alone else OF_FRAMES))
+    names = (*OUTCOME, *ANSWERED[bundle.task], *(OF_FRAMES if plan.sample.is_set else ()))
     compared = [
         Compared(name, stored.row[name], again[name], _bits(stored.row[name]) == _bits(again[name])) for name in names
     ]
     different = [each.name for each in compared if not each.same]
     why = [*inputs.remarks, *_why(stored)]
-    shown = [settings.sample] if alone else weightiest_frames(stored.row)
-    indexed = index_rows(manifest["source"], shown).to_pylist() if shown else []
     content = ReplayContent(
         settings.sample,
         bundle.classes,
@@ -90,9 +87,7 @@ def replay(settings: ReplaySettings) -> dict[str, Any]:
         compared,
         why=why,
         provenance=provenance_of(stored),
-        pictures=pictures_of(uri, stored.row, indexed[0], bundle, key=key)
-        if alone
-        else frame_pictures(stored.row, shown, {row["object_id"]: row for row in indexed}, bundle, key=key),
+        pictures=_pictures(uri, stored.row, manifest["source"], bundle, key=key),
     )
     page = storage.join(storage.absolute(settings.out), f"replay-{settings.sample.replace(':', '-')}.html")
     storage.write_bytes(page, render_replay(content).encode())
@@ -104,6 +99,15 @@ def replay(settings: ReplaySettings) -> dict[str, Any]:
     return {"stored": stored.row, "replayed": again, "page": page}
 
 
+def _pictures(uri: str, row: dict[str, Any], source: str, bundle: Bundle, *, key: bytes) -> list[Picture]:
+    """Of a frame its image, graph, and heat or mask; of several frames those that weigh most."""
+    shown = weightiest_frames(row) if bundle.recipe.sample.is_set else [row["sample_id"]]
+    indexed = {each["object_id"]: each for each in (index_rows(source, shown).to_pylist() if shown else ())}
+    if bundle.recipe.sample.is_set:
+        return frame_pictures(row, shown, indexed, bundle, key=key)
+    return pictures_of(uri, row, indexed[row["object_id"]], bundle, key=key)
+
+
 def _inputs(stored: StoredRow, manifest: dict[str, Any], plan: ScoringPlan, key: bytes) -> Inputs:
     """Prepare the batch again.
 
@@ -111,10 +115,10 @@ def _inputs(stored: StoredRow, manifest: dict[str, Any], plan: ScoringPlan, key:
         OutputError: the sample's own object is not what it was.
     """
     source, own, sample_id = scored_index(manifest, key), stored.row["object_id"], stored.row["sample_id"]
-    alone = plan.sample.of == "frame"
-    rows = index_rows(source, stored.batch) if alone else rows_of_sample(source, stored.row, plan.sample)
+    several = plan.sample.is_set
+    rows = rows_of_sample(source, stored.row, plan.sample) if several else index_rows(source, stored.batch)
     changed = changed_objects(rows, key)
-    if gone := sorted(changed.keys() & ({own} if alone else set(rows["object_id"].to_pylist()))):
+    if gone := sorted(changed.keys() & (set(rows["object_id"].to_pylist()) if several else {own})):
         was = dict(zip(rows["object_id"].to_pylist(), rows["etag"].to_pylist(), strict=True))[gone[0]]
         what = f"An object of {sample_id} has changed since it was scored: its etag was {was}"
         cure = "Its numbers cannot be had again: index the archive, and score the index into a new --out."

@@ -28,7 +28,7 @@ def card(manifest: dict[str, Any], bundle: Bundle | None) -> list[tuple[str, str
     recipe = bundle.recipe
     window = f"window {recipe.window}" if recipe.window else "z-score over the image"
     rows += [("Model", bundle.model_name), ("Input", f"{bundle.input_kind}, {recipe.size} × {recipe.size}, {window}")]
-    if recipe.sample.of != "frame":
+    if recipe.sample.is_set:
         rows.append(("Sample", f"a {recipe.sample.of}, at most {recipe.sample.frames} of its frames"))
     if bundle.input_kind != "image":
         rows.append(("Graph", f"{recipe.graph.builder}, about {recipe.graph.regions} regions"))

@@ -160,7 +160,7 @@ def _claim(scoring: ScoreSettings, settings: RetrySettings, manifest: dict[str, 
 
 
 def _rows_to_retry(source: str, chosen: pa.Table, sample: SampleRecipe) -> pa.Table:
-    if sample.of == "frame":
+    if not sample.is_set:
         return rows_to_retry(to_score(source), chosen)
     keyed = with_sample_keys(to_score(source, INDEX.names), sample)
     again = keyed.filter(pc.is_in(keyed[SAMPLE_KEY], value_set=chosen["sample_id"].combine_chunks()))

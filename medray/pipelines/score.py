@@ -130,7 +130,7 @@ def _scored(settings: ScoreSettings, plan: ScoringPlan, key: bytes, ray_stays: E
 
 
 def _waves(settings: ScoreSettings, plan: ScoringPlan, source: str) -> Iterator[list[PlannedUnit]]:
-    columns = UNIT_COLUMNS if plan.sample.of == "frame" else INDEX.names  # slices are ordered by their geometry
+    columns = INDEX.names if plan.sample.is_set else UNIT_COLUMNS  # slices are ordered by their geometry
     read = partial(slices_to_score, source, SLICE_ROWS, columns)
     slices = slices_of_samples(read, objects_to_score(source), plan.sample)
     cut = partial(cut_samples, sample=plan.sample)

@@ -47,7 +47,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:
     if tables.is_finished(settings.out, run):
         say(f"train: {settings.out} is finished already")
         return tables.read_manifest(settings.out)
-    if settings.task == "segment" and settings.recipe.sample.of != "frame":
+    if settings.task == "segment" and settings.recipe.sample.is_set:
         raise SettingsError("--recipe.sample.of is of classes; masks are of frames.", "Leave it at `frame`.")
     build_model(settings.model, num_classes=2, **model_inputs(settings))  # what cannot be built is refused now
     key = load_key(settings.key_file)

@@ -62,7 +62,7 @@ def verify(out: str) -> dict[str, int]:
             f"{out} cannot be verified: its index has been updated since.", "Score the index again, into a new --out."
         )
     sample = SampleRecipe(**manifest["sample"])
-    counts = _each_sample_once(out, manifest) if sample.of == "frame" else _each_set_once(out, manifest, sample)
+    counts = _each_set_once(out, manifest, sample) if sample.is_set else _each_sample_once(out, manifest)
     _ledger(manifest["source"], source)
     _ledger(out, manifest)
     if not same_funnel(manifest["index_funnel"], source["funnel"]):

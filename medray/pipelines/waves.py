@@ -56,7 +56,7 @@ def slices_of_samples(read: Callable[[], Iterable[pa.Table]], objects: int, samp
         objects: rows of the index.
         sample: what a sample is.
     """
-    if sample.of == "frame":
+    if not sample.is_set:
         yield from read()
         return
     number = max(1, -(-objects // PART_ROWS))

@@ -74,7 +74,7 @@ def cut_samples(index: pa.Table, unit_bytes: int, sample: SampleRecipe) -> Itera
         unit_bytes: the bound of their pixels in memory; a larger sample is a unit of its own.
         sample: what a sample is; which of its frames are taken stands in WANTED.
     """
-    if sample.of == "frame":
+    if not sample.is_set:
         yield from cut_units(index, unit_bytes)
         return
     rows = _in_sample_order(index if SAMPLE_KEY in index.column_names else with_sample_keys(index, sample))

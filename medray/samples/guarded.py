@@ -19,17 +19,10 @@ import pyarrow as pa
 from medray import stages
 from medray.errors import MedrayError, Reason
 from medray.pixels.second_decoder import own_environment
+from medray.samples.frame_sets import COUNTS, KEYED_BY
 from medray.samples.tables import from_ipc, to_ipc
 
-ROWWISE = (
-    "sample_id",
-    "row",
-    "frame",
-    "flags",
-    "keyed_by",
-    "frames_listed",
-    "frames_failed",
-)  # what is still known of a sample that was given up
+ROWWISE = ("sample_id", "row", "frame", "flags", KEYED_BY, *COUNTS)  # what is still known of a sample given up
 DETAIL = "the process that worked on it was ended by it"
 TRIES = 2  # of a sample: whatever else ends processes may hit an innocent one
 DEATHS = 3  # of the process while it loads, before the unit fails

@@ -74,8 +74,8 @@ def isolated_images(
     """The prepared images of a unit for each of several recipes; every object is read, every frame decoded once.
 
     The tables have the same samples in the same order. Where the rows name samples of several frames (SAMPLE_KEY), each
-    is one row (`as_samples`). A frame that ends its decoding process fails in all of them, and
-    what decoding may take (`decode`) it may take for all recipes together.
+    is one row (`as_samples`). A frame that ends its decoding process fails in all of them, and what decoding may take
+    (`decode`) it may take for all recipes together.
 
     Raises:
         MedrayError: as `isolated_images_of`.

@@ -57,23 +57,22 @@ def prepared_frames(
     object without any is not read.
     """
     watch = watch or Watch()
-    records = [(n, record) for n, record in enumerate(rows.to_pylist()) if record.get(WANTED) != [] or _failed(record)]
-    records = [(n, record) for n, record in records if n >= watch.start[0]]
-    readable = [record for _, record in records if record["status"] == "ok"]
+    records = list(enumerate(rows.to_pylist()))[watch.start[0] :]
+    readable = [record for _, record in records if _is_read(record)]
     contents = zip(read_objects(readable, key), row_masks(readable, key), strict=True)
     for number, record in records:
-        if record["status"] == "ok":
+        if _is_read(record):
             with stage("read"):
                 content, mask = next(contents)
             running().bytes_read += 0 if isinstance(content, SampleError) else record["length"]
             for samples in _frames(record, content, recipes, decode, row=_Row(watch, number, mask)):
                 yield [{**sample, "row": number} for sample in samples]
-        elif _failed(record):
+        elif record["status"] == "failed":
             yield [{**_outcome(record, None), "row": number} for _ in recipes]
 
 
-def _failed(record: dict[str, Any]) -> bool:
-    return bool(record["status"] == "failed")
+def _is_read(record: dict[str, Any]) -> bool:
+    return record["status"] == "ok" and record.get(WANTED) != []
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def with_sample_labels(joined: pa.Table, sample: SampleRecipe) -> pa.Table:
     Raises:
         LabelError: objects of one sample have different labels.
     """
-    if sample.of == "frame":
+    if not sample.is_set:
         return joined
     keyed = with_sample_keys(joined, sample)
     known = keyed.filter(pc.is_valid(keyed["label"]))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 
@@ -12,12 +12,12 @@ from medray.image_settings import SampleRecipe
 from medray.label_settings import TaskName
 from medray.samples.inputs import UNFLIPPED, Flips, ModelInput
 from medray.schema import FRAME_SETS, PREDICTIONS, SEGMENTATIONS
-from medray.settings import ScoreSettings, TestTimeFlips
+from medray.settings import AggregateLevel, ScoreSettings, TestTimeFlips
 from medray.tables import digest
 from medray.training.bundle import Bundle, load_bundle
 
 SCHEMAS: dict[TaskName, pa.Schema] = {"classify": PREDICTIONS, "segment": SEGMENTATIONS}
-LEVELS = ("series", "study", "patient")
+LEVELS = get_args(AggregateLevel)
 FLIPS: dict[TestTimeFlips, tuple[Flips, ...]] = {
     "off": (UNFLIPPED,),
     "left_right": (UNFLIPPED, (False, True)),
@@ -85,7 +85,7 @@ class ScoringPlan:
 
     def schema_of(self, output: Output) -> pa.Schema:
         """Of a table's rows."""
-        return FRAME_SETS if self.sample.of != "frame" else SCHEMAS[output.task]
+        return FRAME_SETS if self.sample.is_set else SCHEMAS[output.task]
 
 
 def plan_scoring(settings: ScoreSettings) -> ScoringPlan:
@@ -151,7 +151,7 @@ def _check_samples(settings: ScoreSettings, bundles: Sequence[Bundle]) -> None:
         said = " and ".join(sorted(f"a {sample.of} ({sample.frames} frames)" for sample in samples))
         raise SettingsError(f"A sample is {said} to these bundles.", "Score them one by one.")
     [sample] = samples
-    if sample.of == "frame":
+    if not sample.is_set:
         return
     if settings.explain != "off":
         raise SettingsError(

@@ -24,7 +24,7 @@ def model_inputs(settings: TrainSettings) -> dict[str, Any]:
 def _readout(settings: TrainSettings) -> dict[str, str]:
     """How frames become one answer, where a sample has several."""
     given = settings.network.frame_readout
-    if settings.recipe.sample.of != "frame":
+    if settings.recipe.sample.is_set:
         return {"frame_readout": given or "attention"}
     if given:
         raise SettingsError(
